@@ -72,3 +72,9 @@
 //! `config` takes from the others their `Config` and `Limits` only; the server's stand in `server::config`, which imports
 //! nothing of ours. Sibling plugins never know each other. Only [`time`] reads the wall clock, only `config` the environment.
 
+mod flight;
+pub mod json;
+pub mod oci;
+pub mod reason;
+pub mod tenant;
+pub mod time;
