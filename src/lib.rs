@@ -76,5 +76,6 @@ mod flight;
 pub mod json;
 pub mod oci;
 pub mod reason;
+pub mod telemetry;
 pub mod tenant;
 pub mod time;
