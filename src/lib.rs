@@ -76,6 +76,7 @@ mod flight;
 pub mod json;
 pub mod oci;
 pub mod reason;
+pub mod store;
 pub mod telemetry;
 pub mod tenant;
 pub mod time;
