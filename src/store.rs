@@ -12,6 +12,7 @@ use crate::{
 
 pub mod cached;
 pub mod layout;
+pub mod registry;
 pub mod routed;
 
 /// The moment by which a store must have answered. Retries, back-off and waiting for a place all end here.
