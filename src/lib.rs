@@ -72,6 +72,7 @@
 //! `config` takes from the others their `Config` and `Limits` only; the server's stand in `server::config`, which imports
 //! nothing of ours. Sibling plugins never know each other. Only [`time`] reads the wall clock, only `config` the environment.
 
+pub mod crypto;
 mod flight;
 pub mod json;
 pub mod oci;

@@ -1,0 +1,16 @@
+//! Keys, certificates and chains: pure, synchronous, without a clock.
+//!
+//! ```text
+//! DER ──parse──► x509::Certificate ──► PublicKey ──of_key──► algorithm::SignatureAlgorithm ──verify──► ()
+//!                        │
+//!                        └──in the order given──► chain::CodeSigningChain
+//! ```
+//!
+//! What was signed is always verified over the bytes as transmitted; nothing is encoded again.
+
+pub mod algorithm;
+pub mod chain;
+mod read;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod x509;
