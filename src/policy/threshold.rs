@@ -1,0 +1,254 @@
+//! The policy of the `policies` section: by scope, `any`, `all` and `atLeast` over named verifiers.
+//!
+//! The most specific scope decides; where two different scopes tie for a repository, both policies must hold; where none
+//! matches, there is no policy and the image is refused.
+
+mod decide;
+mod require;
+
+use std::cmp::Ordering;
+
+use serde::Deserialize;
+
+pub use self::require::Requirement;
+use super::{
+    Evidence, PolicyProvider,
+    scope::{Scope, ScopeError},
+};
+use crate::{
+    oci::{Repository, Subject},
+    reason::Code,
+    report::{Decision, Reason},
+    verifier::VerifierName,
+};
+
+/// One element of the configuration's `policies`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// Where it holds; see [`Scope`].
+    pub scopes: Vec<String>,
+    /// What it requires.
+    pub require: Requirement,
+}
+
+/// What is wrong with the `policies` section, and where: `policies[1].scopes[0]`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {fault}")]
+pub struct ConfigFault {
+    /// The field's path below the configuration's root.
+    pub path: String,
+    /// What is wrong.
+    #[source]
+    pub fault: Fault,
+}
+
+/// What can be wrong with a policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// `atLeast` is zero or larger than the number of names.
+    #[error("`atLeast` is {wanted}; it must be from 1 to the number of names in `of`, {names}")]
+    AtLeast {
+        /// What it says.
+        wanted: usize,
+        /// How many names there are.
+        names: usize,
+    },
+    /// The same scope stands twice.
+    #[error("scope {scope:?} stands at {first} already")]
+    DuplicateScope {
+        /// The scope.
+        scope: String,
+        /// Where it stands first.
+        first: String,
+    },
+    /// A name stands twice in one list.
+    #[error("verifier {0:?} stands twice in this list")]
+    DuplicateVerifier(String),
+    /// An empty list.
+    #[error("the list is empty; nothing would be required")]
+    Empty,
+    /// Not a scope.
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
+    /// No verifier of that name.
+    #[error("no verifier is named {0:?}")]
+    UnknownVerifier(String),
+}
+
+#[derive(Debug, Clone)]
+struct Policy {
+    scopes: Vec<Scope>,
+    require: Requirement,
+}
+
+/// The policies of a configuration.
+#[derive(Debug, Clone)]
+pub struct Threshold {
+    policies: Vec<Policy>,
+}
+
+impl Threshold {
+    /// Builds and checks all policies. `verifiers`: the names that exist.
+    ///
+    /// # Errors
+    /// Every fault there is, each with its path.
+    pub fn build(configs: &[Config], verifiers: &[VerifierName]) -> Result<Self, Vec<ConfigFault>> {
+        let mut faults = Vec::new();
+        let mut policies: Vec<Policy> = Vec::new();
+        let mut seen: Vec<(Scope, String)> = Vec::new();
+        if configs.is_empty() {
+            faults.push(ConfigFault { path: "policies".into(), fault: Fault::Empty });
+        }
+        for (index, config) in configs.iter().enumerate() {
+            let path = format!("policies[{index}]");
+            let scopes = parse_scopes(&config.scopes, &path, &mut seen, &mut faults);
+            config.require.check(&format!("{path}.require"), verifiers, &mut faults);
+            policies.push(Policy { scopes, require: config.require.clone() });
+        }
+        if faults.is_empty() { Ok(Self { policies }) } else { Err(faults) }
+    }
+
+    /// The policies that decide about a repository, each with the scope that matched: the most specific, all that tie.
+    fn applicable(&self, repository: &Repository) -> Vec<(&Scope, &Policy)> {
+        let mut best: Vec<(&Scope, &Policy)> = Vec::new();
+        for policy in &self.policies {
+            for scope in policy.scopes.iter().filter(|scope| scope.has(repository)) {
+                match best.first().map_or(Ordering::Less, |(first, _)| scope.compare_specificity(first)) {
+                    Ordering::Less => best = vec![(scope, policy)],
+                    Ordering::Equal => best.push((scope, policy)),
+                    Ordering::Greater => {}
+                }
+            }
+        }
+        best
+    }
+}
+
+impl PolicyProvider for Threshold {
+    fn verifiers(&self, repository: &Repository) -> Option<Vec<VerifierName>> {
+        let applicable = self.applicable(repository);
+        if applicable.is_empty() {
+            return None;
+        }
+        let mut names = Vec::new();
+        for (_, policy) in applicable {
+            policy.require.collect_names(&mut names);
+        }
+        Some(names)
+    }
+
+    fn describe(&self, repository: &Repository) -> String {
+        let scopes: Vec<_> = self.applicable(repository).iter().map(|(scope, _)| scope.to_string()).collect();
+        scopes.join(" and ")
+    }
+
+    fn decide(&self, subject: &Subject, evidence: &Evidence) -> Decision {
+        let applicable = self.applicable(subject.repository());
+        if applicable.is_empty() {
+            return Decision::Deny(Reason::new(Code::NoPolicy, format!("no policy covers {}", subject.repository())));
+        }
+        let requirements: Vec<_> = applicable.iter().map(|(_, policy)| &policy.require).collect();
+        decide::decide(&requirements, evidence)
+    }
+}
+
+fn parse_scopes(
+    texts: &[String],
+    path: &str,
+    seen: &mut Vec<(Scope, String)>,
+    faults: &mut Vec<ConfigFault>,
+) -> Vec<Scope> {
+    let mut scopes = Vec::new();
+    if texts.is_empty() {
+        faults.push(ConfigFault { path: format!("{path}.scopes"), fault: Fault::Empty });
+    }
+    for (index, text) in texts.iter().enumerate() {
+        let here = format!("{path}.scopes[{index}]");
+        match Scope::parse(text) {
+            Err(error) => faults.push(ConfigFault { path: here, fault: error.into() }),
+            Ok(scope) => {
+                if let Some((_, first)) = seen.iter().find(|(other, _)| other.is_same(&scope)) {
+                    let fault = Fault::DuplicateScope { scope: text.clone(), first: first.clone() };
+                    faults.push(ConfigFault { path: here, fault });
+                } else {
+                    seen.push((scope.clone(), here));
+                    scopes.push(scope);
+                }
+            }
+        }
+    }
+    scopes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(configs: serde_json::Value, names: &[&str]) -> Result<Threshold, Vec<ConfigFault>> {
+        let configs: Vec<Config> = serde_json::from_value(configs).unwrap();
+        let names: Vec<VerifierName> = names.iter().map(|name| (*name).into()).collect();
+        Threshold::build(&configs, &names)
+    }
+
+    #[test]
+    fn the_most_specific_scope_decides_and_ties_all_hold() {
+        let policy = build(
+            serde_json::json!([
+                {"scopes": ["**"], "require": "a"},
+                {"scopes": ["r.io/pay/**"], "require": {"all": ["b", "c"]}},
+                {"scopes": ["r.io/x*/web"], "require": "b"},
+                {"scopes": ["r.io/*y/web"], "require": "c"},
+            ]),
+            &["a", "b", "c"],
+        )
+        .unwrap();
+        for (repository, names) in [
+            ("other.io/app", vec!["a"]),
+            ("r.io/pay", vec!["b", "c"]),
+            ("r.io/pay/x", vec!["b", "c"]),
+            ("r.io/payments/x", vec!["a"]),
+            ("r.io/x1/web", vec!["b"]),
+            ("r.io/xy/web", vec!["b", "c"]),
+        ] {
+            let found = policy.verifiers(&Repository::parse(repository).unwrap()).unwrap();
+            assert_eq!(found.iter().map(|name| &**name).collect::<Vec<_>>(), names, "{repository}");
+        }
+    }
+
+    #[test]
+    fn no_matching_scope_is_no_policy() {
+        let policy = build(serde_json::json!([{"scopes": ["r.io/a"], "require": "a"}]), &["a"]).unwrap();
+        assert_eq!(policy.verifiers(&Repository::parse("r.io/b").unwrap()), None);
+    }
+
+    // CFG-07
+    #[test]
+    fn every_fault_is_named_with_its_path() {
+        let faults = build(
+            serde_json::json!([
+                {"scopes": ["r.io/a", "r.io/a"], "require": {"any": []}},
+                {"scopes": [], "require": {"atLeast": 3, "of": ["a", "b"]}},
+                {"scopes": ["r.io"], "require": {"all": ["a", "nobody", {"atLeast": 0, "of": ["a"]}, {"any": ["b", "b"]}]}},
+            ]),
+            &["a", "b"],
+        )
+        .unwrap_err();
+        let paths: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
+        assert_eq!(
+            paths,
+            [
+                "policies[0].scopes[1]",
+                "policies[0].require.any",
+                "policies[1].scopes",
+                "policies[1].require.atLeast",
+                "policies[2].scopes[0]",
+                "policies[2].require.all[1]",
+                "policies[2].require.all[2].atLeast",
+                "policies[2].require.all[3].any[1]",
+            ]
+        );
+        assert!(build(serde_json::json!([]), &["a"]).is_err(), "CFG-05");
+    }
+}

@@ -1,0 +1,264 @@
+//! Three-valued evaluation: one yes may be enough, an undecided leaves the question open, nothing is ever a no by being
+//! counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use time::OffsetDateTime;
+
+use super::Requirement;
+use crate::{
+    policy::{Coverage, Evidence},
+    reason::Code,
+    report::{Decision, Reason, VerifierReport, Word},
+    verifier::{VerifierName, VerifyError},
+};
+
+/// Until when something is true; `None`: the evidence names no end.
+type Until = Option<OffsetDateTime>;
+
+/// How a requirement came out.
+#[derive(Debug, Clone)]
+enum Holding {
+    No(Reason),
+    Undecided(Reason),
+    Yes(Until),
+}
+
+/// Decides: all of `requirements` must hold. None at all is a no.
+pub(super) fn decide(requirements: &[&Requirement], evidence: &Evidence) -> Decision {
+    let parts = requirements.iter().map(|requirement| evaluate(requirement, evidence)).collect();
+    // Policies whose scopes tie: each is judged over the evidence as if alone.
+    match conjunction(parts) {
+        Holding::Yes(valid_until) => Decision::Allow { valid_until },
+        Holding::No(reason) => Decision::Deny(reason),
+        Holding::Undecided(reason) => Decision::Undecided(reason),
+    }
+}
+
+fn evaluate(requirement: &Requirement, evidence: &Evidence) -> Holding {
+    match requirement {
+        Requirement::Verifier(name) => verifier(name, evidence),
+        Requirement::Any(parts) => disjunction(parts.iter().map(|part| evaluate(part, evidence)).collect()),
+        Requirement::All(_) | Requirement::AtLeast { .. } if evidence.coverage == Coverage::Cut => cut(),
+        Requirement::All(parts) => conjunction(parts.iter().map(|part| evaluate(part, evidence)).collect()),
+        Requirement::AtLeast { count, of } => at_least(*count, of, evidence),
+    }
+}
+
+/// Over a cut list only an `any` that is satisfied already allows (REG-20).
+fn cut() -> Holding {
+    Holding::No(Reason::new(Code::LimitExceeded, "the list of referrers was cut; it cannot satisfy `all` or `atLeast`"))
+}
+
+fn reports_of<'a>(name: &'a VerifierName, evidence: &'a Evidence) -> impl Iterator<Item = &'a VerifierReport> {
+    evidence.reports.iter().filter(move |report| report.verifier == *name)
+}
+
+/// A verifier holds when at least one artifact got a yes from it, or it waived; another artifact's no does not undo that.
+fn verifier(name: &VerifierName, evidence: &Evidence) -> Holding {
+    let mut yes: Option<Until> = None;
+    let (mut open, mut refused) = (None, Vec::new());
+    for report in reports_of(name, evidence) {
+        match &report.word {
+            Word::Yes(verified) => yes = Some(later(yes, verified.valid_until())),
+            Word::Waived(_) => yes = Some(None),
+            Word::Not(VerifyError::Undecided(undecided)) => open = open.or_else(|| Some(Reason::from(undecided))),
+            Word::Not(VerifyError::Rejected(rejection)) => refused.push(rejection),
+        }
+    }
+    if let Some(until) = yes {
+        return Holding::Yes(until);
+    }
+    if let Some(reason) = open {
+        return Holding::Undecided(named(name, &reason));
+    }
+    // The nearest miss says most: the rejection that came furthest.
+    let nearest = refused.iter().max_by_key(|rejection| rejection.check());
+    Holding::No(match nearest {
+        None => Reason::new(Code::NoSignature, format!("{name}: no evidence was found")),
+        Some(nearest) => {
+            let others = refused.len().saturating_sub(1);
+            let more = if others == 0 { String::new() } else { format!(" (and {others} more refused)") };
+            Reason::new(nearest.code(), format!("{name}: {}{more}", nearest.reason()))
+        }
+    })
+}
+
+fn named(name: &VerifierName, reason: &Reason) -> Reason {
+    Reason::new(reason.code, format!("{name}: {}", reason.message))
+}
+
+/// One more yes makes it true for as long as the longer one lasts.
+fn later(known: Option<Until>, new: Until) -> Until {
+    match (known, new) {
+        (None, new) => new,
+        (Some(None), _) | (_, None) => None,
+        (Some(Some(known)), Some(new)) => Some(known.max(new)),
+    }
+}
+
+fn earlier(a: Until, b: Until) -> Until {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, None) | (None, one) => one,
+    }
+}
+
+fn disjunction(parts: Vec<Holding>) -> Holding {
+    let mut yes: Option<Until> = None;
+    let (mut open, mut refused) = (None, Vec::new());
+    for part in parts {
+        match part {
+            Holding::Yes(until) => yes = Some(later(yes, until)),
+            Holding::Undecided(reason) => open = open.or(Some(reason)),
+            Holding::No(reason) => refused.push(reason),
+        }
+    }
+    match (yes, open) {
+        (Some(until), _) => Holding::Yes(until),
+        (None, Some(reason)) => Holding::Undecided(reason),
+        (None, None) => Holding::No(combine(refused)),
+    }
+}
+
+fn conjunction(parts: Vec<Holding>) -> Holding {
+    let mut until: Option<Until> = None;
+    let (mut open, mut refused) = (None, Vec::new());
+    for part in parts {
+        match part {
+            Holding::Yes(end) => until = Some(earlier(until.flatten(), end)),
+            Holding::Undecided(reason) => open = open.or(Some(reason)),
+            Holding::No(reason) => refused.push(reason),
+        }
+    }
+    match (refused.is_empty(), open, until) {
+        (false, _, _) => Holding::No(combine(refused)),
+        (true, Some(reason), _) => Holding::Undecided(reason),
+        (true, None, Some(until)) => Holding::Yes(until),
+        // All of nothing is nothing.
+        (true, None, None) => Holding::No(combine(Vec::new())),
+    }
+}
+
+/// One reason of several: their common code, else that the policy does not hold; each in words.
+fn combine(reasons: Vec<Reason>) -> Reason {
+    let code = match reasons.as_slice() {
+        [first, rest @ ..] if rest.iter().all(|reason| reason.code == first.code) => first.code,
+        _ => Code::PolicyUnsatisfied,
+    };
+    let said: BTreeSet<_> = reasons.into_iter().map(|reason| reason.message).collect();
+    let message = if said.is_empty() { code.meaning().to_owned() } else { Vec::from_iter(said).join("; ") };
+    Reason::new(code, message)
+}
+
+/// At least `count` of the names hold, each by a signer and an artifact of its own.
+///
+/// Names are matched to signers one to one, so that one signer, or one envelope, under several names counts once. Signers
+/// that share an artifact are one. A waiver has no signer and never counts.
+fn at_least(count: usize, of: &[VerifierName], evidence: &Evidence) -> Holding {
+    let mut parties = Parties::default();
+    let mut until: Until = None;
+    let mut choices: Vec<(bool, BTreeSet<usize>)> = Vec::new();
+    for name in of {
+        let mut signed_by = BTreeSet::new();
+        let mut open = false;
+        for report in reports_of(name, evidence) {
+            match &report.word {
+                Word::Yes(verified) => {
+                    if let Some(signer) = verified.signer() {
+                        let artifact = report.about.as_ref().map(|about| about.digest.as_str());
+                        signed_by.insert(parties.of(&signer.identity, artifact));
+                        until = earlier(until, verified.valid_until());
+                    }
+                }
+                Word::Not(VerifyError::Undecided(_)) => open = true,
+                Word::Not(VerifyError::Rejected(_)) | Word::Waived(_) => {}
+            }
+        }
+        choices.push((open, signed_by));
+    }
+    let settle = |choices: &[(bool, BTreeSet<usize>)], skip_open: bool| {
+        let sets: Vec<BTreeSet<usize>> = choices
+            .iter()
+            .filter(|(open, _)| !(skip_open && *open))
+            .map(|(_, set)| set.iter().map(|party| parties.root(*party)).collect())
+            .collect();
+        matching(&sets)
+    };
+    let found = settle(&choices, false);
+    if found >= count {
+        return Holding::Yes(until);
+    }
+    let open = choices.iter().filter(|(open, _)| *open).count();
+    let names = of.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(", ");
+    let message = format!("{found} of {count} distinct signers found among {names}");
+    if open.saturating_add(settle(&choices, true)) >= count {
+        Holding::Undecided(Reason::new(Code::RegistryUnavailable, format!("{message}; some evidence could not be had")))
+    } else {
+        Holding::No(Reason::new(Code::PolicyUnsatisfied, message))
+    }
+}
+
+/// Signers, merged where they share an artifact.
+#[derive(Debug, Default)]
+struct Parties {
+    by_signer: BTreeMap<String, usize>,
+    by_artifact: BTreeMap<String, usize>,
+    parents: Vec<usize>,
+}
+
+impl Parties {
+    fn of(&mut self, signer: &str, artifact: Option<&str>) -> usize {
+        let fresh = self.parents.len();
+        let party = *self.by_signer.entry(signer.to_owned()).or_insert(fresh);
+        if party == fresh {
+            self.parents.push(fresh);
+        }
+        if let Some(artifact) = artifact {
+            let other = *self.by_artifact.entry(artifact.to_owned()).or_insert(party);
+            let (a, b) = (self.root(party), self.root(other));
+            if let Some(parent) = self.parents.get_mut(a) {
+                *parent = b;
+            }
+        }
+        party
+    }
+
+    fn root(&self, party: usize) -> usize {
+        let mut at = party;
+        while let Some(parent) = self.parents.get(at).filter(|parent| **parent != at) {
+            at = *parent;
+        }
+        at
+    }
+}
+
+/// The largest number of sets that can each have an element of its own (augmenting paths).
+fn matching(sets: &[BTreeSet<usize>]) -> usize {
+    fn augment(
+        set: usize,
+        sets: &[BTreeSet<usize>],
+        taken: &mut BTreeMap<usize, usize>,
+        seen: &mut BTreeSet<usize>,
+    ) -> bool {
+        for element in sets.get(set).into_iter().flatten() {
+            if !seen.insert(*element) {
+                continue;
+            }
+            let free = match taken.get(element).copied() {
+                None => true,
+                Some(owner) => augment(owner, sets, taken, seen),
+            };
+            if free {
+                taken.insert(*element, set);
+                return true;
+            }
+        }
+        false
+    }
+    let mut taken = BTreeMap::new();
+    (0..sets.len()).filter(|set| augment(*set, sets, &mut taken, &mut BTreeSet::new())).count()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! Reports and verdicts: the answer for a subject, and the only place that knows Ratify's wire shapes.
+
+use time::OffsetDateTime;
+
+use crate::{
+    oci::{Artifact, Referrer, Subject},
+    reason::Code,
+    verifier::{Undecided, Verified, VerifierName, VerifyError, Waiver},
+};
+
+pub mod wire;
+
+/// What one verifier says.
+#[derive(Debug, Clone)]
+pub enum Word {
+    /// No, or no answer.
+    Not(VerifyError),
+    /// The operator waived it.
+    Waived(Waiver),
+    /// Yes, with proof.
+    Yes(Box<Verified>),
+}
+
+/// Which artifact a report is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// Digest of its manifest.
+    pub digest: String,
+    /// Its artifact type, from the manifest where that was read, else as listed.
+    pub artifact_type: String,
+}
+
+impl From<&Artifact> for About {
+    fn from(artifact: &Artifact) -> Self {
+        Self { digest: artifact.descriptor().digest.to_string(), artifact_type: artifact.artifact_type().to_owned() }
+    }
+}
+
+impl From<&Referrer> for About {
+    fn from(referrer: &Referrer) -> Self {
+        Self {
+            digest: referrer.descriptor.digest.to_string(),
+            artifact_type: referrer.descriptor.artifact_type.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// One verifier's word on one artifact, or, without one, on the subject (waived; nothing found; limit).
+#[derive(Debug, Clone)]
+pub struct VerifierReport {
+    /// The operator's name of the verifier.
+    pub verifier: VerifierName,
+    /// Its `type`.
+    pub kind: &'static str,
+    /// The artifact, where the word is about one.
+    pub about: Option<About>,
+    /// The word.
+    pub word: Word,
+}
+
+/// Why a decision is a no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// The stable code.
+    pub code: Code,
+    /// In words; escaped and bounded.
+    pub message: String,
+}
+
+impl Reason {
+    /// A reason.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl From<&Undecided> for Reason {
+    fn from(undecided: &Undecided) -> Self {
+        Self::new(undecided.code(), undecided.reason())
+    }
+}
+
+/// What is decided about a subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Yes, until then as far as the evidence says.
+    Allow {
+        /// `None`: the evidence names no end.
+        valid_until: Option<OffsetDateTime>,
+    },
+    /// A definite no.
+    Deny(Reason),
+    /// Not an answer; never cached as a no.
+    Undecided(Reason),
+}
+
+/// The answer for a key: the decision, and the reports that led to it.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// What was verified; `None` where the key did not resolve.
+    pub subject: Option<Subject>,
+    /// What is decided.
+    pub decision: Decision,
+    /// The policy's scope that decided, for people; empty where none applied.
+    pub policy: String,
+    /// Each verifier's words, in listing order.
+    pub reports: Vec<VerifierReport>,
+}
