@@ -73,6 +73,7 @@
 //! nothing of ours. Sibling plugins never know each other. Only [`time`] reads the wall clock, only `config` the environment.
 
 pub mod crypto;
+pub mod executor;
 mod flight;
 pub mod json;
 pub mod oci;

@@ -1,0 +1,169 @@
+//! What is counted about verifications. Labels are closed sets: reason codes, limits, and verifiers' names, which the
+//! operator wrote; nothing that a stranger can choose (`threats.md` 3.3). An answer from the verdict cache costs nothing
+//! here.
+
+use std::{sync::Arc, time::Duration};
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter},
+};
+
+use super::limits::Full;
+use crate::{
+    reason::Code,
+    report::{Decision, VerifierReport, Word},
+};
+
+/// Upper bounds of the duration histogram, in seconds: from all content cached to a flight's last deadline.
+const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0];
+
+/// Instruments; none without a meter.
+#[derive(Debug)]
+pub(super) struct Metrics(Option<Instruments>);
+
+#[derive(Debug)]
+struct Instruments {
+    misses: Counter<u64>,
+    verdicts: Gauge<u64>,
+    verdict_bytes: Gauge<u64>,
+    flights: UpDownCounter<i64>,
+    places: UpDownCounter<i64>,
+    refused: Counter<u64>,
+    duration: Histogram<f64>,
+    outcomes: Counter<u64>,
+}
+
+/// One more of something, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Counted(Option<UpDownCounter<i64>>);
+
+impl Counted {
+    fn new(of: Option<&UpDownCounter<i64>>) -> Self {
+        if let Some(counter) = of {
+            counter.add(1, &[]);
+        }
+        Self(of.cloned())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(counter) = &self.0 {
+            counter.add(-1, &[]);
+        }
+    }
+}
+
+impl Metrics {
+    pub(super) fn new(meter: Option<&Meter>) -> Self {
+        let instruments = meter.map(Instruments::new);
+        if let Some(instruments) = &instruments {
+            // Rates need a first value.
+            instruments.misses.add(0, &[]);
+            instruments.flights.add(0, &[]);
+            instruments.places.add(0, &[]);
+            for full in [Full::Queue, Full::Tenant, Full::Total] {
+                instruments.refused.add(0, &[limit(full)]);
+            }
+        }
+        Self(instruments)
+    }
+
+    /// The verdict cache had no answer.
+    pub(super) fn missed(&self) {
+        if let Some(instruments) = &self.0 {
+            instruments.misses.add(1, &[]);
+        }
+    }
+
+    /// A flight is under way until the value is dropped.
+    pub(super) fn flight(&self) -> Counted {
+        Counted::new(self.0.as_ref().map(|instruments| &instruments.flights))
+    }
+
+    /// A place is taken until the value is dropped.
+    pub(super) fn place(&self) -> Counted {
+        Counted::new(self.0.as_ref().map(|instruments| &instruments.places))
+    }
+
+    /// No place became free in time.
+    pub(super) fn refused(&self, full: Full) {
+        if let Some(instruments) = &self.0 {
+            instruments.refused.add(1, &[limit(full)]);
+        }
+    }
+
+    /// A flight landed.
+    pub(super) fn landed(&self, decision: &Decision, took: Duration) {
+        if let Some(instruments) = &self.0 {
+            let code = match decision {
+                Decision::Allow { .. } => Code::Verified,
+                Decision::Deny(reason) | Decision::Undecided(reason) => reason.code,
+            };
+            instruments.duration.record(took.as_secs_f64(), &[KeyValue::new("code", code.as_str())]);
+        }
+    }
+
+    /// What verifiers said.
+    pub(super) fn reported(&self, reports: &[VerifierReport]) {
+        let Some(instruments) = &self.0 else { return };
+        for VerifierReport { verifier, word, .. } in reports {
+            let code = match word {
+                Word::Yes(_) => Code::Verified,
+                Word::Waived(_) => Code::Waived,
+                Word::Not(error) => error.code(),
+            };
+            let verifier = KeyValue::new("verifier", Arc::clone(verifier));
+            instruments.outcomes.add(1, &[verifier, KeyValue::new("code", code.as_str())]);
+        }
+    }
+
+    /// How full the verdict cache is.
+    pub(super) fn kept(&self, verdicts: u64, bytes: u64) {
+        if let Some(instruments) = &self.0 {
+            instruments.verdicts.record(verdicts, &[]);
+            instruments.verdict_bytes.record(bytes, &[]);
+        }
+    }
+}
+
+impl Instruments {
+    fn new(meter: &Meter) -> Self {
+        let counter = |name: &'static str, what: &'static str| meter.u64_counter(name).with_description(what).build();
+        let gauge = |name: &'static str, what: &'static str| meter.u64_gauge(name).with_description(what);
+        let level =
+            |name: &'static str, what: &'static str| meter.i64_up_down_counter(name).with_description(what).build();
+        Self {
+            misses: counter("countersign_verdict_cache_misses", "Questions that the verdict cache did not answer"),
+            verdicts: gauge("countersign_verdict_cache_entries", "Verdicts kept").build(),
+            verdict_bytes: gauge("countersign_verdict_cache_size", "What the verdicts kept weigh")
+                .with_unit("By")
+                .build(),
+            flights: level("countersign_verifications_in_flight", "Verifications under way or waiting for a place"),
+            places: level("countersign_places_in_use", "Places of limits.inFlight that are taken"),
+            refused: counter("countersign_places_refused", "Verifications that found no place in time, by limit"),
+            duration: meter
+                .f64_histogram("countersign_verification_duration")
+                .with_unit("s")
+                .with_description("Time from a verification's start to its verdict, by reason code")
+                .with_boundaries(SECONDS.to_vec())
+                .build(),
+            outcomes: counter(
+                "countersign_verifier_outcomes",
+                "What verifiers said of artifacts, by verifier and reason code",
+            ),
+        }
+    }
+}
+
+fn limit(full: Full) -> KeyValue {
+    KeyValue::new(
+        "limit",
+        match full {
+            Full::Queue => "queued",
+            Full::Tenant => "inFlightPerTenant",
+            Full::Total => "inFlight",
+        },
+    )
+}
