@@ -72,6 +72,8 @@
 //! `config` takes from the others their `Config` and `Limits` only; the server's stand in `server::config`, which imports
 //! nothing of ours. Sibling plugins never know each other. Only [`time`] reads the wall clock, only `config` the environment.
 
+pub mod app;
+pub mod config;
 pub mod crypto;
 pub mod executor;
 mod flight;
@@ -80,6 +82,7 @@ pub mod oci;
 pub mod policy;
 pub mod reason;
 pub mod report;
+pub mod server;
 pub mod store;
 pub mod telemetry;
 pub mod tenant;

@@ -1,0 +1,142 @@
+//! The decision record: one line of JSON a key, for people who ask later why an image was refused.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::external_data::write_string;
+use crate::{
+    executor::Answer,
+    reason::{Code, printable},
+    report::{Decision, VerifierReport, Word, wire},
+    telemetry::DecisionLog,
+};
+
+/// Longest line (`threats.md` 1.2).
+const MAX_LINE_BYTES: usize = 4096;
+/// Longest text of one field from outside; escaping for JSON at most doubles it.
+const MAX_TEXT_BYTES: usize = 512;
+const MAX_REPORT_TEXT_BYTES: usize = 200;
+/// What closes a line: the count of reports left out, brackets, line feed.
+const CLOSING_BYTES: usize = 64;
+
+/// The code of a decision.
+pub(super) const fn code(decision: &Decision) -> Code {
+    match decision {
+        Decision::Allow { .. } => Code::Verified,
+        Decision::Deny(reason) | Decision::Undecided(reason) => reason.code,
+    }
+}
+
+/// What a record says.
+#[derive(Debug)]
+pub(super) struct Record<'a> {
+    pub(super) key: &'a str,
+    pub(super) decision: &'a Decision,
+    /// `None` where the engine did not answer.
+    pub(super) answer: Option<&'a Answer>,
+    pub(super) took: Duration,
+    pub(super) trace_id: &'a str,
+    pub(super) generation: u64,
+    pub(super) now: OffsetDateTime,
+}
+
+impl Record<'_> {
+    pub(super) const fn is_wanted(&self, log: DecisionLog) -> bool {
+        match log {
+            DecisionLog::All => true,
+            DecisionLog::Denials => !matches!(self.decision, Decision::Allow { .. }),
+            DecisionLog::None => false,
+        }
+    }
+
+    /// The line: every text from outside escaped and bounded, at most [`MAX_LINE_BYTES`], ending in a line feed.
+    pub(super) fn line(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(1024);
+        let (level, message) = match self.decision {
+            Decision::Allow { .. } => ("INFO", Code::Verified.meaning()),
+            Decision::Deny(reason) => ("INFO", reason.message.as_str()),
+            Decision::Undecided(reason) => ("WARN", reason.message.as_str()),
+        };
+        out.extend_from_slice(br#"{"timestamp":"#);
+        write_string(&mut out, &wire::rfc3339(self.now));
+        member(&mut out, "level", level);
+        member(&mut out, "target", "countersign::decision");
+        member(&mut out, "subject", &printable(self.key, MAX_TEXT_BYTES));
+        let success = matches!(self.decision, Decision::Allow { .. });
+        raw(&mut out, "isSuccess", if success { "true" } else { "false" });
+        raw(&mut out, "isUndecided", if matches!(self.decision, Decision::Undecided(_)) { "true" } else { "false" });
+        member(&mut out, "code", code(self.decision).as_str());
+        member(&mut out, "message", &printable(message, MAX_TEXT_BYTES));
+        if let Some(subject) = self.answer.and_then(|answer| answer.verdict.subject.as_ref()) {
+            member(&mut out, "digest", &subject.digest().to_string());
+        }
+        raw(&mut out, "durationMs", &format!("{:.3}", self.took.as_secs_f64() * 1000.0));
+        raw(&mut out, "cacheHit", if self.answer.is_some_and(|answer| answer.cached) { "true" } else { "false" });
+        raw(&mut out, "generation", &self.generation.to_string());
+        member(&mut out, "traceId", self.trace_id);
+        self.reports(&mut out);
+        out.extend_from_slice(b"}\n");
+        out
+    }
+
+    /// As many reports as fit; how many did not is said.
+    fn reports(&self, out: &mut Vec<u8>) {
+        let reports = self.answer.map_or(&[][..], |answer| &answer.verdict.reports);
+        out.extend_from_slice(br#","verifierReports":["#);
+        let mut written: usize = 0;
+        for report in reports {
+            let fits = out.len();
+            if written > 0 {
+                out.push(b',');
+            }
+            write_report(out, report);
+            if out.len().saturating_add(CLOSING_BYTES) > MAX_LINE_BYTES {
+                out.truncate(fits);
+                break;
+            }
+            written = written.saturating_add(1);
+        }
+        out.push(b']');
+        let omitted = reports.len().saturating_sub(written);
+        if omitted > 0 {
+            raw(out, "omittedReports", &omitted.to_string());
+        }
+    }
+}
+
+fn write_report(out: &mut Vec<u8>, report: &VerifierReport) {
+    let (success, code, message) = match &report.word {
+        Word::Not(error) => ("false", error.code(), error.reason()),
+        Word::Waived(waiver) => ("true", Code::Waived, waiver.policy()),
+        Word::Yes(verified) => ("true", Code::Verified, verified.message()),
+    };
+    out.extend_from_slice(br#"{"name":"#);
+    write_string(out, &printable(&report.verifier, MAX_REPORT_TEXT_BYTES));
+    member(out, "type", report.kind);
+    raw(out, "isSuccess", success);
+    member(out, "code", code.as_str());
+    member(out, "message", &printable(message, MAX_REPORT_TEXT_BYTES));
+    if let Some(about) = &report.about {
+        member(out, "referenceDigest", &printable(&about.digest, MAX_REPORT_TEXT_BYTES));
+    }
+    out.push(b'}');
+}
+
+/// `,"name":"value"`. `name` is ours.
+fn member(out: &mut Vec<u8>, name: &str, value: &str) {
+    begin(out, name);
+    write_string(out, value);
+}
+
+/// `,"name":value`, of a value that is JSON already.
+fn raw(out: &mut Vec<u8>, name: &str, value: &str) {
+    begin(out, name);
+    out.extend_from_slice(value.as_bytes());
+}
+
+fn begin(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(br#",""#);
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(br#"":"#);
+}
