@@ -75,6 +75,8 @@
 pub mod app;
 pub mod config;
 pub mod crypto;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod executor;
 mod flight;
 pub mod json;
