@@ -73,6 +73,7 @@
 //! nothing of ours. Sibling plugins never know each other. Only [`time`] reads the wall clock, only `config` the environment.
 
 pub mod app;
+pub mod cli;
 pub mod config;
 pub mod crypto;
 #[cfg(feature = "demo")]

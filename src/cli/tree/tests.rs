@@ -1,0 +1,107 @@
+use serde_json::Map;
+use time::macros::datetime;
+
+use super::*;
+use crate::{
+    oci::{Descriptor, Digest, Found, Referrer, Repository},
+    report::About,
+    verifier::{Check, Findings, Rejection, Signer, Undecided, VerifyError, Waiver},
+};
+
+fn subject() -> Subject {
+    let repository = Repository::parse("registry.example.com/app").unwrap();
+    Subject::new(repository, descriptor("subject", None))
+}
+
+fn descriptor(content: &str, artifact_type: Option<&str>) -> Descriptor {
+    Descriptor {
+        media_type: "application/vnd.oci.image.manifest.v1+json".into(),
+        digest: Digest::sha256(content.as_bytes()),
+        size: 1,
+        artifact_type: artifact_type.map(str::to_owned),
+        annotations: std::collections::BTreeMap::default(),
+    }
+}
+
+fn report(content: &str, word: Word) -> VerifierReport {
+    let about = About {
+        digest: Digest::sha256(content.as_bytes()).to_string(),
+        artifact_type: "application/vnd.cncf.notary.signature".into(),
+    };
+    VerifierReport { verifier: "notary".into(), kind: "notation", about: Some(about), word }
+}
+
+fn yes() -> Word {
+    let logged = Rejection::new(Check::Revocation, Code::RevocationUnsupported, "cannot be made");
+    let findings = Findings {
+        checks: vec![
+            (Check::Integrity, Outcome::Passed),
+            (Check::Authenticity, Outcome::Passed),
+            (Check::Revocation, Outcome::Logged(logged)),
+            (Check::Subject, Outcome::Passed),
+            (Check::AuthenticTimestamp, Outcome::Skipped),
+        ],
+        signer: Some(Signer { identity: "ab".into(), display: "CN=build\u{1b}[31m".into() }),
+        valid_until: None,
+        message: "signature is good".into(),
+        extensions: Map::new(),
+        warnings: vec![],
+    };
+    Word::Yes(Box::new(Verified::conclude(findings, datetime!(2026-01-01 0:00 UTC)).unwrap()))
+}
+
+#[test]
+fn a_verdict_names_each_artifact_check_signer_reason_and_remedy() {
+    let rejection = Rejection::new(Check::Authenticity, Code::Untrusted, "no certificate is trusted");
+    let waived = VerifierReport {
+        verifier: "other".into(),
+        kind: "notation",
+        about: None,
+        word: Word::Waived(Waiver::by_policy("dev")),
+    };
+    let verdicts = [
+        (
+            "app:1",
+            Decision::Allow { valid_until: Some(datetime!(2027-01-01 0:00 UTC)) },
+            vec![report("one", yes()), report("two", Word::Not(VerifyError::Rejected(rejection))), waived],
+        ),
+        (
+            "app:2\n",
+            Decision::Undecided(Reason::new(Code::Timeout, "late")),
+            vec![report("one", Word::Not(VerifyError::Undecided(Undecided::new(Code::RateLimited, "429"))))],
+        ),
+        ("app:3", Decision::Deny(Reason::new(Code::NoSignature, "nothing was found")), vec![]),
+    ];
+    let mut out = Vec::new();
+    for (key, decision, reports) in verdicts {
+        let verdict = Verdict { subject: Some(subject()), decision, policy: "**".into(), reports };
+        write_verdict(&mut out, Style::Plain, key, &verdict).unwrap();
+    }
+    write_refusal(&mut out, Style::Plain, "A/B", &Reason::new(Code::RefInvalid, "no reference")).unwrap();
+    insta::assert_snapshot!(String::from_utf8(out).unwrap());
+}
+
+#[test]
+fn colour_is_only_where_it_is_wanted() {
+    assert!(Style::of(true).mark(Mark::No).contains('\u{1b}'));
+    assert!(!Style::of(false).mark(Mark::No).contains('\u{1b}'));
+}
+
+#[test]
+fn referrers_are_a_tree_by_artifact_type() {
+    let referrer = |content, artifact_type| Referrer {
+        descriptor: descriptor(content, artifact_type),
+        found: Found::ReferrersApi,
+    };
+    let referrers = vec![
+        referrer("a", Some("type/signature")),
+        referrer("b", Some("type/sbom")),
+        referrer("c", Some("type/signature")),
+        referrer("d", None),
+    ];
+    let mut out = Vec::new();
+    write_referrers(&mut out, &subject(), &Listing::new(referrers, Completeness::Whole)).unwrap();
+    write_referrers(&mut out, &subject(), &Listing::new(vec![], Completeness::Whole)).unwrap();
+    write_referrers(&mut out, &subject(), &Listing::new(vec![], Completeness::Cut)).unwrap();
+    insta::assert_snapshot!(String::from_utf8(out).unwrap());
+}
