@@ -1,0 +1,16 @@
+//! Fakes over mocks: a registry that can be told to misbehave, image layouts in real directories, a small PKI, signers, the real server. They
+//! see only countersign's public face; there is no test in here.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    reason = "a fake that cannot be set up fails its test loudly"
+)]
+
+pub mod layout;
+pub mod notation;
+pub mod pki;
+pub mod provider;
+pub mod registry;
+pub mod shelf;
