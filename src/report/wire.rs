@@ -62,7 +62,11 @@ impl Rendered {
             verifier_reports: verifier_reports(&subject, &told, &reports),
             artifact_reports: artifact_reports(&subject, &told, &reports),
         };
-        Self { success: told.success, code: told.code, tail: tail(&body) }
+        match tail(&body) {
+            Some(tail) => Self { success: told.success, code: told.code, tail },
+            // These types always serialize. If one ever did not, a yes without its proof would be none.
+            None => Self { success: false, code: Code::Internal, tail: "}".into() },
+        }
     }
 
     /// Renders the refusal of a key that has no subject: no reference, no store, no policy.
@@ -227,11 +231,10 @@ struct WireResult {
     error_reason: Option<String>,
 }
 
-fn tail(body: &Body<'_>) -> Box<str> {
-    let text = serde_json::to_string(body).unwrap_or_default();
-    // The object's own opening brace becomes the comma after `timestamp`. Without a body (which serialization of these
-    // types does not produce) the value closes as it is: a no, since both flags were written before.
-    text.strip_prefix('{').map_or_else(|| "}".into(), |members| format!(",{members}").into())
+/// The object's members: its own opening brace becomes the comma after `timestamp`.
+fn tail(body: &Body<'_>) -> Option<Box<str>> {
+    let text = serde_json::to_string(body).ok()?;
+    text.strip_prefix('{').map(|members| format!(",{members}").into())
 }
 
 /// A yes first, so that a cut never hides it; else listing order.
