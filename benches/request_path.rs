@@ -17,8 +17,7 @@ use countersign::{
     app::{self, Materials},
     config::{Config, Process},
     executor::{Executor, Question},
-    oci::{Reference, Repository},
-    policy::scope::Scope,
+    oci::{Reference, Repository, scope::Scope},
     store::{cached::ContentCache, registry::Outside},
     tenant::Tenant,
     verifier::notation::{

@@ -13,6 +13,7 @@ mod digest;
 mod manifest;
 mod reference;
 mod registry;
+pub mod scope;
 mod subject;
 
 pub use artifact::{Artifact, ArtifactError, Binding};

@@ -8,7 +8,6 @@ use crate::{
     verifier::VerifierName,
 };
 
-pub mod scope;
 pub mod threshold;
 
 /// How far the list of evidence can be trusted to be all.

@@ -6,17 +6,15 @@
 mod decide;
 mod require;
 
-use std::cmp::Ordering;
-
 use serde::Deserialize;
 
 pub use self::require::Requirement;
-use super::{
-    Evidence, PolicyProvider,
-    scope::{Scope, ScopeError},
-};
+use super::{Evidence, PolicyProvider};
 use crate::{
-    oci::{Repository, Subject},
+    oci::{
+        Repository, Subject,
+        scope::{Scope, ScopeError, most_specific},
+    },
     reason::Code,
     report::{Decision, Reason},
     verifier::VerifierName,
@@ -112,17 +110,7 @@ impl Threshold {
 
     /// The policies that decide about a repository, each with the scope that matched: the most specific, all that tie.
     fn applicable(&self, repository: &Repository) -> Vec<(&Scope, &Policy)> {
-        let mut best: Vec<(&Scope, &Policy)> = Vec::new();
-        for policy in &self.policies {
-            for scope in policy.scopes.iter().filter(|scope| scope.has(repository)) {
-                match best.first().map_or(Ordering::Less, |(first, _)| scope.compare_specificity(first)) {
-                    Ordering::Less => best = vec![(scope, policy)],
-                    Ordering::Equal => best.push((scope, policy)),
-                    Ordering::Greater => {}
-                }
-            }
-        }
-        best
+        most_specific(self.policies.iter().map(|policy| (policy.scopes.as_slice(), policy)), repository)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Scopes: which repositories a policy is about.
+//! Scopes: which repositories a policy, or a trust policy, is about.
 //!
 //! ```text
 //! scope   = "**" | host [ "/" segment *( "/" segment ) ]
@@ -11,7 +11,7 @@
 
 use std::{cmp::Ordering, fmt};
 
-use crate::oci::{Host, Repository};
+use super::{Host, Repository};
 
 /// Most characters and segments in a scope; legal repositories are shorter.
 const MAX_SCOPE_BYTES: usize = 512;
@@ -160,6 +160,24 @@ impl Scope {
     pub fn is_same(&self, other: &Self) -> bool {
         self.segments == other.segments
     }
+}
+
+/// Of what stands under scopes, that which decides about a repository: the most specific scope's, and all that tie with it.
+pub fn most_specific<'a, T: Copy>(
+    scoped: impl IntoIterator<Item = (&'a [Scope], T)>,
+    repository: &Repository,
+) -> Vec<(&'a Scope, T)> {
+    let mut best: Vec<(&Scope, T)> = Vec::new();
+    for (scopes, value) in scoped {
+        for scope in scopes.iter().filter(|scope| scope.has(repository)) {
+            match best.first().map_or(Ordering::Less, |(first, _)| scope.compare_specificity(first)) {
+                Ordering::Less => best = vec![(scope, value)],
+                Ordering::Equal => best.push((scope, value)),
+                Ordering::Greater => {}
+            }
+        }
+    }
+    best
 }
 
 impl fmt::Display for Scope {
