@@ -3,7 +3,8 @@
 //! ```text
 //! DER ──parse──► x509::Certificate ──► PublicKey ──of_key──► algorithm::SignatureAlgorithm ──verify──► ()
 //!                        │
-//!                        └──in the order given──► chain::CodeSigningChain
+//!                        ├──in the order given──► chain::CodeSigningChain
+//!                        └──► PublicKey ──of_key──► scheme::Scheme (Sigstore) ──verify──► ()
 //! ```
 //!
 //! What was signed is always verified over the bytes as transmitted; nothing is encoded again.
@@ -11,6 +12,7 @@
 pub mod algorithm;
 pub mod chain;
 mod read;
+pub mod scheme;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod x509;

@@ -178,7 +178,7 @@ impl Executor {
 
     /// Lists what is attached to a subject, whatever its type: for people.
     pub async fn discover(&self, subject: &Subject, deadline: Deadline) -> Result<Listing, Reason> {
-        let ways = Discovery { referrers: true, cosign_tags: true };
+        let ways = Discovery::everywhere();
         let listing = self.parts.store.referrers(subject.repository(), subject.digest(), ways, deadline);
         listing.await.map_err(|error| store_reason(&error))
     }

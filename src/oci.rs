@@ -23,4 +23,4 @@ pub use digest::{Algorithm, Digest, DigestError};
 pub use manifest::{ImageManifest, Index, Manifest, ManifestError, media_type};
 pub use reference::{MAX_REFERENCE_BYTES, Reference, ReferenceError, Repository, Tag};
 pub use registry::{Host, Registry};
-pub use subject::{Completeness, Discovery, Found, Listing, Referrer, Subject};
+pub use subject::{Completeness, CosignKind, CosignTag, Discovery, Found, Listing, Referrer, Subject};

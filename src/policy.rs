@@ -5,19 +5,10 @@ use std::fmt::Debug;
 use crate::{
     oci::{Repository, Subject},
     report::{Decision, VerifierReport},
-    verifier::VerifierName,
+    verifier::{Coverage, VerifierName},
 };
 
 pub mod threshold;
-
-/// How far the list of evidence can be trusted to be all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Coverage {
-    /// A bound cut the list: nothing is proven absent.
-    Cut,
-    /// All that was listed was looked at.
-    Whole,
-}
 
 /// What was found for a subject.
 #[derive(Debug, Clone)]

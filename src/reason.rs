@@ -56,6 +56,7 @@ macro_rules! codes {
 codes! {
     Verified = "VERIFIED", Yes, "the policy holds", "Nothing to do.";
     Waived = "WAIVED", Yes, "the operator's trust policy skips verification for this scope", "Remove level `skip` from the trust policy if this was not meant.";
+    StaticPass = "STATIC_PASS", Yes, "the policy admits this scope without evidence (`static: pass`)", "Replace it by a verifier if this was not meant.";
     Logged = "LOGGED_ONLY", Yes, "a check failed and the trust policy only logs it", "Read the warning; raise the level to `strict` once it is understood.";
 
     RefInvalid = "REF_INVALID", No, "the key is no image reference", "Correct the image in the Pod: lower-case repository, `:tag` or `@sha256:…`, no URL scheme.";
@@ -89,6 +90,21 @@ codes! {
     MetadataMismatch = "METADATA_MISMATCH", No, "required user metadata is missing or differs", "Sign with `--user-metadata` as the policy requires.";
     TimestampUnsupported = "TIMESTAMP_UNSUPPORTED", No, "the trust policy asks for a timestamp check that this release cannot make", "Renew the certificate and sign again, or remove `tsa:` stores from the trust policy.";
     RevocationUnsupported = "REVOCATION_UNSUPPORTED", No, "the trust policy enforces a revocation check that this release cannot make", "Use certificates without revocation addresses, or set revocation to `log` or `skip` with its risk understood.";
+    BundleMalformed = "BUNDLE_MALFORMED", No, "the Sigstore bundle, signature layer or DSSE envelope is malformed", "Sign again with a current tool; the message names the member.";
+    PayloadMalformed = "PAYLOAD_MALFORMED", No, "what was signed is no cosign payload or in-toto statement", "Sign with `cosign sign` or `cosign attest`; the message says what is wrong.";
+    PredicateTypeMismatch = "PREDICATE_TYPE_MISMATCH", No, "what was signed is of another type than the verifier asks for", "Attest with the predicate type that the verifier names; an attestation is not a signature.";
+    AnnotationMismatch = "ANNOTATION_MISMATCH", No, "required annotations are missing or differ", "Sign with `cosign sign -a key=value` as the trust policy requires.";
+    TlogMissing = "TLOG_MISSING", No, "too few transparency logs vouch for the signature", "Sign with upload to the transparency log, or set `ignoreTlog: true` with its risk understood.";
+    TlogInvalid = "TLOG_INVALID", No, "a transparency log entry does not vouch for this signature", "The entry was altered or belongs to another signature: sign again.";
+    SctMissing = "SCT_MISSING", No, "too few certificate transparency logs vouch for the certificate", "Use an authority that logs its certificates, or set `ignoreSct: true` with its risk understood.";
+    SctInvalid = "SCT_INVALID", No, "a signed certificate timestamp does not fit the certificate", "The certificate or the trusted root is not genuine: compare both with the instance's own.";
+    TimestampMissing = "TIMESTAMP_MISSING", No, "too few trusted times are known for the signature", "Sign with a timestamp authority or a Rekor v1 log that the trusted root has.";
+    TimestampInvalid = "TIMESTAMP_INVALID", No, "a signed timestamp does not verify", "Sign again; the message says what does not fit.";
+    NoAttestation = "NO_ATTESTATION", No, "no attestation of the wanted type was found", "Attest the image (`cosign attest`), or copy its attestations along when copying the image.";
+    AttestationStale = "ATTESTATION_STALE", No, "the attestation is older than the verifier's `maxAge`", "Scan and attest again.";
+    AttestationFuture = "ATTESTATION_FUTURE", No, "the attestation's time lies in the future, or it has none", "Compare the clocks of the attesting machine and this one; `timeField` must name an RFC 3339 time.";
+    AttestationSuperseded = "ATTESTATION_SUPERSEDED", No, "another attestation of the image decides (`select: latest` or `all`)", "Read the report beside it.";
+    StaticFail = "STATIC_FAIL", No, "the policy refuses this scope without evidence (`static: fail`)", "The policy's message says why; change `policies` if this was not meant.";
     TrustPolicyMissing = "NO_TRUST_POLICY", No, "no trust policy of the verifier covers this repository", "Add its registry scope to the trust policy.";
 
     BadRequest = "BAD_REQUEST", Undecided, "the provider request cannot be read", "Check what sends it: Gatekeeper itself never does this.";

@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 
 use crate::{
-    oci::{Artifact, Referrer, Subject},
+    oci::{Artifact, CosignKind, Found, Referrer, Subject},
     reason::Code,
     verifier::{Undecided, Verified, VerifierName, VerifyError, Waiver},
 };
@@ -28,11 +28,26 @@ pub struct About {
     pub digest: String,
     /// Its artifact type, from the manifest where that was read, else as listed.
     pub artifact_type: String,
+    /// The layer's digest, where the word is about one of several signatures of the artifact.
+    pub layer: Option<String>,
+}
+
+/// What lies under cosign's tags has no artifact type of its own: the names that Ratify and cosign's referrers have for it.
+fn artifact_type(artifact: &Artifact) -> &str {
+    match artifact.found() {
+        Found::CosignTag(CosignKind::Signatures) => "application/vnd.dev.cosign.artifact.sig.v1+json",
+        Found::CosignTag(CosignKind::Attestations) => "application/vnd.dev.cosign.artifact.att.v1+json",
+        Found::Layout | Found::ReferrersApi | Found::ReferrersTag => artifact.artifact_type(),
+    }
 }
 
 impl From<&Artifact> for About {
     fn from(artifact: &Artifact) -> Self {
-        Self { digest: artifact.descriptor().digest.to_string(), artifact_type: artifact.artifact_type().to_owned() }
+        Self {
+            digest: artifact.descriptor().digest.to_string(),
+            artifact_type: artifact_type(artifact).to_owned(),
+            layer: None,
+        }
     }
 }
 
@@ -41,6 +56,7 @@ impl From<&Referrer> for About {
         Self {
             digest: referrer.descriptor.digest.to_string(),
             artifact_type: referrer.descriptor.artifact_type.clone().unwrap_or_default(),
+            layer: None,
         }
     }
 }

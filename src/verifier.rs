@@ -11,11 +11,12 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use crate::{
-    oci::{Artifact, Content, Descriptor, Referrer, Repository, Subject},
+    oci::{Artifact, Content, Descriptor, Digest, Discovery, Referrer, Repository, Subject},
     reason::{self, Class, Code},
     store::{Deadline, Store, StoreError},
 };
 
+pub mod cosign;
 pub mod notation;
 
 /// An operator's name for a verifier; unique in a configuration.
@@ -33,8 +34,18 @@ pub trait Verifier: Debug + Send + Sync {
     /// Whether a listed referrer is one for this verifier. Cheap, no I/O; a claim is enough, the manifest decides later.
     fn can_verify(&self, referrer: &Referrer) -> bool;
 
+    /// Where its artifacts are, for a subject in this repository. Only what could be used is looked for.
+    fn source(&self, repository: &Repository) -> Source {
+        Source { repository: repository.clone(), ways: Discovery::REFERRERS }
+    }
+
     /// Most referrers, in listing order, that are tried for one subject.
     fn max_attempts(&self) -> usize;
+
+    /// What is said where nothing that could be verified was found.
+    fn missing(&self) -> Rejection {
+        Rejection::new(Check::Content, Code::NoSignature, "no signature associated with the image was found")
+    }
 
     /// The operator's explicit `skip` for this repository; then no evidence is looked for.
     fn waives(&self, repository: &Repository) -> Option<Waiver>;
@@ -42,8 +53,67 @@ pub trait Verifier: Debug + Send + Sync {
     /// Whether the verifier could accept anything in this repository; the reason where it could not. Asked before any I/O.
     fn covers(&self, repository: &Repository) -> Result<(), Rejection>;
 
-    /// Verifies one artifact.
-    async fn verify(&self, request: &VerifyRequest<'_>) -> Result<Verified, VerifyError>;
+    /// Verifies one artifact: an outcome for each signature or attestation that it carries, in its order. None: it is
+    /// nothing of this verifier's.
+    ///
+    /// # Errors
+    /// [`VerifyError`] about the artifact as a whole.
+    async fn verify(&self, request: &VerifyRequest<'_>) -> Result<Vec<Item>, VerifyError>;
+
+    /// Weighs what was verified for one subject together, in the order of the reports: for each whether it counts after all,
+    /// and until when. It can only take a yes away or shorten it.
+    fn weigh(&self, verified: &[&Verified], rest: &Rest, now: OffsetDateTime) -> Vec<Result<Until, VerifyError>> {
+        let _ = (rest, now);
+        vec![Ok(None); verified.len()]
+    }
+}
+
+/// Until when something is true; `None`: the evidence names no end.
+pub type Until = Option<OffsetDateTime>;
+
+/// Whether there may be more artifacts for a verifier than those that it verified.
+#[derive(Debug, Clone)]
+pub enum Rest {
+    /// A bound cut them: nothing is proven absent.
+    Cut,
+    /// Nothing: the others are known, and no yes.
+    None,
+    /// Of at least one nothing could be found out.
+    Open(Undecided),
+}
+
+/// Where a verifier's artifacts are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Usually the subject's own.
+    pub repository: Repository,
+    /// How they are found.
+    pub ways: Discovery,
+}
+
+/// How far a list of evidence can be trusted to be all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coverage {
+    /// A bound cut it: nothing is proven absent.
+    Cut,
+    /// All that was listed was looked at.
+    Whole,
+}
+
+/// The outcome of one signature or attestation of an artifact.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// The layer's digest, where an artifact may have several.
+    pub layer: Option<Digest>,
+    /// What came out.
+    pub outcome: Result<Verified, VerifyError>,
+}
+
+impl Item {
+    /// The outcome of an artifact that carries one signature.
+    pub const fn only(outcome: Result<Verified, VerifyError>) -> Self {
+        Self { layer: None, outcome }
+    }
 }
 
 /// What a verifier may know and do. It cannot reach another repository, another subject, or a clock.
@@ -51,21 +121,23 @@ pub trait Verifier: Debug + Send + Sync {
 pub struct VerifyRequest<'a> {
     subject: &'a Subject,
     artifact: &'a Artifact,
+    home: &'a Repository,
     now: OffsetDateTime,
     store: &'a dyn Store,
     deadline: Deadline,
 }
 
 impl<'a> VerifyRequest<'a> {
-    /// Made by the executor.
+    /// Made by the executor. `home`: the repository that the artifact was found in.
     pub fn new(
         subject: &'a Subject,
         artifact: &'a Artifact,
+        home: &'a Repository,
         now: OffsetDateTime,
         store: &'a dyn Store,
         deadline: Deadline,
     ) -> Self {
-        Self { subject, artifact, now, store, deadline }
+        Self { subject, artifact, home, now, store, deadline }
     }
 
     /// What is being verified.
@@ -88,20 +160,41 @@ impl<'a> VerifyRequest<'a> {
     /// # Errors
     /// [`StoreError`].
     pub async fn blob(&self, descriptor: &Descriptor, limit_bytes: u64) -> Result<Content, StoreError> {
-        self.store.blob(self.subject.repository(), descriptor, limit_bytes, self.deadline).await
+        self.store.blob(self.home, descriptor, limit_bytes, self.deadline).await
+    }
+
+    /// Fetches the subject's own manifest: what a message signature was made over.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn subject_manifest(&self) -> Result<Content, StoreError> {
+        self.store.manifest(self.subject.repository(), self.subject.descriptor(), self.deadline).await
     }
 }
 
-/// A check that a verifier makes, in the words of the Notary Project where it has one.
+/// A check that a verifier makes, in the words of the Notary Project where it has one. Of two failures the one of the later
+/// check came further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Check {
     /// The artifact's form and content are readable and of the right type.
     Content,
+    /// What was signed is of the type that is asked for.
+    PredicateType,
     /// The envelope is whole: signature, certificate profile, attributes.
     Integrity,
+    /// The signature verifies under the signer's key.
+    Signature,
+    /// Transparency logs vouch for it.
+    Transparency,
+    /// Certificate transparency logs vouch for the signer's certificate.
+    CertificateTransparency,
+    /// A trusted time is known.
+    Timestamp,
     /// The signer is trusted.
     Authenticity,
+    /// The signer is who was asked for.
+    Identity,
     /// The signature has not expired.
     Expiry,
     /// Certificates were valid when it was signed.
@@ -110,6 +203,8 @@ pub enum Check {
     Revocation,
     /// What was signed is this subject.
     Subject,
+    /// Required annotations are signed.
+    Annotations,
     /// Required user metadata is there.
     Metadata,
     /// A policy applies and is valid.
@@ -123,7 +218,14 @@ impl Check {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Content => "content",
+            Self::PredicateType => "predicateType",
             Self::Integrity => "integrity",
+            Self::Signature => "signature",
+            Self::Transparency => "transparency",
+            Self::CertificateTransparency => "certificateTransparency",
+            Self::Timestamp => "timestamp",
+            Self::Identity => "identity",
+            Self::Annotations => "annotations",
             Self::Authenticity => "authenticity",
             Self::Expiry => "expiry",
             Self::AuthenticTimestamp => "authenticTimestamp",
@@ -177,6 +279,19 @@ pub struct Findings {
     pub extensions: Map<String, Value>,
     /// What else the reader should know.
     pub warnings: Vec<String>,
+    /// What was attested, where it was an attestation.
+    pub attested: Option<Attested>,
+}
+
+/// A statement that somebody trusted has signed about the subject: evidence for whoever judges its content.
+#[derive(Debug, Clone)]
+pub struct Attested {
+    /// Its predicate type.
+    pub predicate_type: String,
+    /// The whole statement, as signed.
+    pub statement: Arc<Value>,
+    /// When it was made, as far as the verifier was asked to know.
+    pub made_at: Option<OffsetDateTime>,
 }
 
 /// Proof of a yes, with its evidence. One of the places that can say yes.
@@ -186,8 +301,11 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// Concludes from findings. The only constructor: integrity and subject must have passed, authenticity must have been
-    /// made, no check may stand twice, and it must still be true at `now`.
+    /// Concludes from findings. The only constructor: either the envelope's integrity or the bare signature must have passed,
+    /// and the subject; authenticity must have been made; no check may stand twice; and it must still be true at `now`.
+    ///
+    /// Beside a bare signature nothing is only logged: authenticity and identity must have passed, and whether the logs
+    /// vouch for it must have been looked at or left out by the operator's word.
     ///
     /// # Errors
     /// [`Rejection`] with [`Code::Internal`] where a verifier did not make its checks, [`Code::Expired`] where the evidence
@@ -197,14 +315,23 @@ impl Verified {
         let passed = |check: Check| {
             findings.checks.iter().any(|(made, outcome)| *made == check && matches!(outcome, Outcome::Passed))
         };
-        for check in [Check::Integrity, Check::Subject] {
-            if count(check) != 1 || !passed(check) {
-                return Err(Rejection::new(check, Code::Internal, "the verifier concluded without this check"));
+        let without = |check| Err(Rejection::new(check, Code::Internal, "the verifier concluded without this check"));
+        let bare = count(Check::Signature) > 0;
+        let first = if bare { Check::Signature } else { Check::Integrity };
+        let identified: &[Check] = if bare { &[Check::Authenticity, Check::Identity] } else { &[] };
+        for check in [first, Check::Subject].iter().chain(identified) {
+            if count(*check) != 1 || !passed(*check) {
+                return without(*check);
             }
         }
-        if count(Check::Authenticity) != 1 {
-            let check = Check::Authenticity;
-            return Err(Rejection::new(check, Code::Internal, "the verifier concluded without this check"));
+        let made: &[Check] = if bare { &[Check::Transparency, Check::Timestamp] } else { &[Check::Authenticity] };
+        for check in made {
+            if count(*check) != 1 {
+                return without(*check);
+            }
+        }
+        if bare && findings.checks.iter().any(|(_, outcome)| matches!(outcome, Outcome::Logged(_))) {
+            return without(first);
         }
         if findings.valid_until.is_some_and(|until| until <= now) {
             return Err(Rejection::new(Check::Expiry, Code::Expired, "the evidence is no longer valid"));
@@ -213,6 +340,12 @@ impl Verified {
             findings.signer = None;
         }
         Ok(Self { findings })
+    }
+
+    /// The same for no longer than `until`.
+    pub fn shorten(&mut self, until: Until) {
+        let known = self.findings.valid_until;
+        self.findings.valid_until = known.into_iter().chain(until).min();
     }
 
     /// Each check, in order.
@@ -233,6 +366,11 @@ impl Verified {
     /// One sentence.
     pub fn message(&self) -> &str {
         &self.findings.message
+    }
+
+    /// What was attested.
+    pub const fn attested(&self) -> Option<&Attested> {
+        self.findings.attested.as_ref()
     }
 
     /// The verifier's own facts.

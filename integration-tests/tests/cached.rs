@@ -265,14 +265,14 @@ async fn listings_are_kept_apart_by_repository_subject_and_ways() {
     let store = Scripted::new(&[]);
     let cached = plain(&store);
     let (one, two) = (Digest::sha256(b"1"), Digest::sha256(b"2"));
-    let cosign = Discovery { cosign_tags: true, ..Discovery::REFERRERS };
+    let cosign = Discovery::everywhere();
     let ask =
         async |name, subject: &Digest, ways| cached.referrers(&repository(name), subject, ways, soon()).await.unwrap();
     for _ in 0..2 {
         ask("r.test/a", &one, Discovery::REFERRERS).await;
         ask("r.test/a", &two, Discovery::REFERRERS).await;
         ask("r.test/b", &one, Discovery::REFERRERS).await;
-        ask("r.test/a", &one, cosign).await;
+        ask("r.test/a", &one, cosign.clone()).await;
     }
     assert_eq!(store.count("referrers"), 4);
 }

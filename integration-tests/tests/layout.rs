@@ -4,8 +4,8 @@ use std::{io::ErrorKind, os::unix::fs::symlink, time::Duration};
 
 use countersign::{
     oci::{
-        Completeness, ContentError, Descriptor, Digest, Discovery, Found, ManifestError, Reference, Repository,
-        media_type,
+        Completeness, ContentError, CosignKind, Descriptor, Digest, Discovery, Found, ManifestError, Reference,
+        Repository, media_type,
     },
     reason::Code,
     store::{
@@ -171,10 +171,10 @@ async fn cosign_tags_are_listed_only_when_asked_for() {
     let cosign = dir.put_image("signature", Some(&format!("{}.sig", image.digest.referrers_tag())));
     let layout = open(&dir).await;
     assert!(listed(&layout, &image.digest).await.is_empty());
-    let ways = Discovery { cosign_tags: true, referrers: false };
+    let ways = Discovery { referrers: false, ..Discovery::everywhere() };
     let listing = layout.referrers(&web(), &image.digest, ways, soon()).await.unwrap();
     assert_eq!(listing.referrers.len(), 1);
-    assert_eq!(listing.referrers[0].found, Found::CosignTag);
+    assert_eq!(listing.referrers[0].found, Found::CosignTag(CosignKind::Signatures));
     assert_eq!(listing.referrers[0].descriptor.digest, cosign.digest);
 }
 

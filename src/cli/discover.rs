@@ -46,7 +46,7 @@ impl Discover {
             Err(error) => return fail(&error),
         };
         let subject = Subject::new(reference.repository().clone(), descriptor);
-        let ways = oci::Discovery { referrers: true, cosign_tags: true };
+        let ways = oci::Discovery::everywhere();
         match store.referrers(subject.repository(), subject.digest(), ways, deadline).await {
             Ok(listing) => {
                 write_referrers(&mut io::stdout().lock(), &subject, &listing)?;

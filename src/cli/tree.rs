@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use serde_json::Value;
+
 use crate::{
     oci::{Completeness, Listing, Subject},
     reason::{self, Code},
@@ -103,8 +105,10 @@ fn write_reason(out: &mut impl Write, indent: &str, reason: &Reason) -> io::Resu
 }
 
 fn write_report(out: &mut impl Write, style: Style, report: &VerifierReport) -> io::Result<()> {
-    let VerifierReport { verifier, kind, about: _, word } = report;
-    let said = |mark: Mark| format!("  │  {} {} ({kind})", style.mark(mark), plain(verifier));
+    let VerifierReport { verifier, kind, about, word } = report;
+    let layer = about.as_ref().and_then(|about| about.layer.as_ref());
+    let layer = layer.map(|digest| format!(", layer {digest}")).unwrap_or_default();
+    let said = |mark: Mark| format!("  │  {} {} ({kind}){layer}", style.mark(mark), plain(verifier));
     match word {
         Word::Yes(verified) => {
             writeln!(out, "{}: {}", said(Mark::Yes), plain(verified.message()))?;
@@ -133,6 +137,9 @@ fn write_proof(out: &mut impl Write, verified: &Verified) -> io::Result<()> {
     if let Some(signer) = verified.signer() {
         writeln!(out, "  │      signer   {}", plain(&signer.display))?;
     }
+    for (name, value) in verified.extensions() {
+        write_fact(out, name, value)?;
+    }
     for (check, outcome) in verified.checks() {
         match outcome {
             Outcome::Passed => writeln!(out, "  │      passed   {check}")?,
@@ -146,6 +153,18 @@ fn write_proof(out: &mut impl Write, verified: &Verified) -> io::Result<()> {
         writeln!(out, "  │      warning  {}", plain(&warning))?;
     }
     Ok(())
+}
+
+/// A fact of the verifier's own; of several one a line.
+fn write_fact(out: &mut impl Write, name: &str, value: &Value) -> io::Result<()> {
+    match value {
+        Value::Array(values) => values.iter().try_for_each(|value| write_fact(out, name, value)),
+        Value::Object(members) => {
+            members.iter().try_for_each(|(inner, value)| write_fact(out, &format!("{name}.{inner}"), value))
+        }
+        Value::String(text) => writeln!(out, "  │      fact     {}: {}", plain(name), plain(text)),
+        Value::Bool(_) | Value::Null | Value::Number(_) => writeln!(out, "  │      fact     {}: {value}", plain(name)),
+    }
 }
 
 /// What is attached to a subject, by artifact type.

@@ -18,6 +18,9 @@ use crate::reason::Code;
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+const ED25519_BYTES: usize = 32;
+
 /// Smallest RSA exponent of a signing key: 1 signs nothing, 3 has a history of forgeries (ENV-28).
 const MIN_RSA_EXPONENT: u64 = 65_537;
 
@@ -70,6 +73,8 @@ impl fmt::Display for Curve {
 pub enum KeyKind {
     /// On a NIST curve, as an uncompressed point.
     Ec(Curve),
+    /// Ed25519, which signs for Sigstore and not for the Notary Project.
+    Ed25519,
     /// Nothing that can verify here; the text says what it is.
     Other(String),
     /// RSA with the exact size of its modulus.
@@ -85,6 +90,7 @@ impl fmt::Display for KeyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ec(curve) => write!(f, "EC {curve}"),
+            Self::Ed25519 => f.write_str("Ed25519"),
             Self::Other(what) => f.write_str(what),
             Self::Rsa { bits, exponent: Some(exponent) } if *exponent < MIN_RSA_EXPONENT => {
                 write!(f, "RSA {bits} with exponent {exponent}")
@@ -128,6 +134,8 @@ impl PublicKey {
         let kind = match oid {
             RSA_ENCRYPTION => rsa_kind(parameters, bytes)?,
             EC_PUBLIC_KEY => ec_kind(parameters, bytes),
+            // RFC 8410 §3: parameters MUST be absent.
+            ED25519 if parameters.is_none() && bytes.len() == ED25519_BYTES => KeyKind::Ed25519,
             _ => KeyKind::Other(format!("key of type {oid}")),
         };
         Ok(Self { kind, spki: spki.to_vec(), bytes: bytes.to_vec() })
@@ -266,7 +274,7 @@ impl SignatureAlgorithm {
                 4096 => Ok(Self::Ps512),
                 _ => Err(refused()),
             },
-            KeyKind::Rsa { .. } | KeyKind::Other(_) => Err(refused()),
+            KeyKind::Ed25519 | KeyKind::Rsa { .. } | KeyKind::Other(_) => Err(refused()),
         }
     }
 

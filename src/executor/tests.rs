@@ -21,7 +21,7 @@ use crate::{
     telemetry::{DecisionLog, Telemetry},
     tenant::Namespace,
     verifier::{
-        Check, Findings, Outcome, Rejection, Signer, Verified, VerifierName, VerifyError, VerifyRequest, Waiver,
+        Check, Findings, Item, Outcome, Rejection, Signer, Verified, VerifierName, VerifyError, VerifyRequest, Waiver,
     },
 };
 
@@ -169,7 +169,7 @@ impl Verifier for FakeVerifier {
         if self.covers { Ok(()) } else { Err(missing()) }
     }
 
-    async fn verify(&self, request: &VerifyRequest<'_>) -> Result<Verified, VerifyError> {
+    async fn verify(&self, request: &VerifyRequest<'_>) -> Result<Vec<Item>, VerifyError> {
         match request.artifact().manifest().annotations().get("word").map(String::as_str) {
             Some(word @ ("brief" | "yes")) => {
                 let checks =
@@ -181,8 +181,9 @@ impl Verifier for FakeVerifier {
                     message: "good".into(),
                     extensions: Map::new(),
                     warnings: Vec::new(),
+                    attested: None,
                 };
-                Ok(Verified::conclude(findings, request.now())?)
+                Ok(vec![Item::only(Ok(Verified::conclude(findings, request.now())?))])
             }
             Some("panic") => panic!("on purpose"),
             _ => Err(Rejection::new(Check::Integrity, Code::SignatureInvalid, "bad").into()),

@@ -1,6 +1,6 @@
 //! A referrer whose manifest was read and is bound to the subject.
 
-use super::{Content, Descriptor, Digest, Found, Manifest, ManifestError, Referrer, Subject};
+use super::{Content, Descriptor, Digest, Found, Manifest, ManifestError, Referrer, Subject, media_type};
 use crate::reason::Code;
 
 /// How an artifact is bound to its subject.
@@ -87,6 +87,7 @@ impl Artifact {
         let kind = manifest.effective_artifact_type().unwrap_or_default().to_owned();
         if let Some(listed) = &descriptor.artifact_type
             && *listed != kind
+            && !lists_config(listed, &manifest)
         {
             return Err(ArtifactError::ArtifactType { listed: listed.clone(), manifest: kind });
         }
@@ -119,10 +120,22 @@ impl Artifact {
     }
 }
 
+/// Some registries list the config's media type where a manifest has an artifact type of its own. The empty config's says
+/// nothing, so it contradicts nothing (R6).
+fn lists_config(listed: &str, manifest: &Manifest) -> bool {
+    match manifest {
+        Manifest::Image(image) => {
+            let config = image.config.as_ref().map(|config| config.media_type.as_str());
+            listed == media_type::EMPTY && config == Some(listed)
+        }
+        Manifest::Index(_) => false,
+    }
+}
+
 fn bind(subject: &Subject, referrer: &Referrer, manifest: &Manifest) -> Result<Binding, ArtifactError> {
     let wanted = subject.descriptor();
     match (referrer.found, manifest.subject()) {
-        (Found::CosignTag, None) => Ok(Binding::Tag),
+        (Found::CosignTag(_), None) => Ok(Binding::Tag),
         // The digest decides: size and media type of an unsigned claim add nothing to it, and signed payloads repeat all three.
         (_, Some(named)) if named.digest == wanted.digest => Ok(Binding::Subject),
         (_, named) => Err(ArtifactError::Subject {

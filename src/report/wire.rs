@@ -183,6 +183,8 @@ struct WireReport<'a> {
     reference_digest: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     artifact_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layer_digest: Option<&'a str>,
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_reason: Option<String>,
@@ -268,6 +270,7 @@ impl<'a> WireReport<'a> {
             verifier_type: "",
             reference_digest: "",
             artifact_type: "",
+            layer_digest: None,
             message: format!("verification failed: {}", told.message),
             error_reason: Some(format!("{}: {}", told.code, told.message)),
             remediation: Some(told.code.remedy()),
@@ -292,6 +295,7 @@ impl<'a> WireReport<'a> {
             verifier_type: report.kind,
             reference_digest: digest,
             artifact_type,
+            layer_digest: report.about.as_ref().and_then(|about| about.layer.as_deref()),
             message: String::new(),
             error_reason: None,
             remediation: None,

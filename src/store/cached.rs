@@ -228,7 +228,8 @@ impl Store for Cached {
                 if let Some(listing) = fresh(&cache, &question) {
                     return Ok(listing);
                 }
-                let listing = store.referrers(&question.repository, &question.subject, ways, ends).await?;
+                let listing =
+                    store.referrers(&question.repository, &question.subject, question.ways.clone(), ends).await?;
                 let listing = Arc::new(listing);
                 if let Some(age) = limits.age(&listing)
                     && let Some(until) = Instant::now().checked_add(age)

@@ -114,7 +114,7 @@ impl Store for Layout {
     ) -> Result<Listing, StoreError> {
         let (repository, subject) = (repository.clone(), subject.clone());
         let what = format!("referrers of {subject}");
-        self.read(what, deadline, move |layout| layout.referrers(&repository, &subject, ways)).await
+        self.read(what, deadline, move |layout| layout.referrers(&repository, &subject, &ways)).await
     }
 
     async fn manifest(
@@ -170,19 +170,16 @@ impl Inner {
         Ok(Descriptor { media_type, ..unnamed })
     }
 
-    fn referrers(&self, repository: &Repository, subject: &Digest, ways: Discovery) -> Result<Listing, StoreError> {
+    fn referrers(&self, repository: &Repository, subject: &Digest, ways: &Discovery) -> Result<Listing, StoreError> {
         let mut listing = Listing { referrers: Vec::new(), ..self.catalog.referrers(subject) };
         if ways.referrers {
             listing.referrers = self.catalog.referrers(subject).referrers;
             self.add_tagged(repository, subject, &mut listing)?;
         }
-        if ways.cosign_tags {
-            for suffix in ["sig", "att"] {
-                let tag = format!("{}.{suffix}", subject.referrers_tag());
-                if let Some(descriptor) = absent_as_none(self.catalog.by_tag(repository, &tag))? {
-                    let referrer = Referrer { descriptor: descriptor.clone(), found: Found::CosignTag };
-                    listing.referrers.push(referrer);
-                }
+        for tag in &ways.cosign_tags {
+            if let Some(descriptor) = absent_as_none(self.catalog.by_tag(repository, &tag.name(subject)))? {
+                let referrer = Referrer { descriptor: descriptor.clone(), found: Found::CosignTag(tag.kind) };
+                listing.referrers.push(referrer);
             }
         }
         Ok(listing)

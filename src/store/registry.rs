@@ -224,9 +224,9 @@ impl Store for Registry {
         deadline: Deadline,
     ) -> Result<Listing, StoreError> {
         let (mirror, home) = self.places(repository, deadline)?;
-        let first = mirror.as_ref().map(|place| (place.deadline, Box::pin(referrers::list(place, subject, ways))));
+        let first = mirror.as_ref().map(|place| (place.deadline, Box::pin(referrers::list(place, subject, &ways))));
         // A mirror often has images and not what refers to them: only the registry can say "none".
-        let call = either(first, referrers::list(&home, subject, ways), |listing| !listing.referrers.is_empty());
+        let call = either(first, referrers::list(&home, subject, &ways), |listing| !listing.referrers.is_empty());
         within(deadline, || format!("referrers of {repository}@{subject}"), call).await
     }
 

@@ -17,7 +17,7 @@ use self::{
     trust_policy::{Checked, Statement, StoreName, StoreType, TrustPolicyDocument, Verification},
     trust_store::{StoreFault, TrustStores},
 };
-use super::{Check, Rejection, Verified, Verifier, VerifierName, VerifyError, VerifyRequest, Waiver};
+use super::{Check, Item, Rejection, Verified, Verifier, VerifierName, VerifyError, VerifyRequest, Waiver};
 use crate::{
     oci::{Referrer, Repository},
     reason::{self, Code},
@@ -178,7 +178,7 @@ impl Verifier for Notation {
         }
     }
 
-    async fn verify(&self, request: &VerifyRequest<'_>) -> Result<Verified, VerifyError> {
+    async fn verify(&self, request: &VerifyRequest<'_>) -> Result<Vec<Item>, VerifyError> {
         let subject = request.subject();
         let statement = self.statement(subject.repository())?;
         let checked = match &statement.verification {
@@ -203,7 +203,7 @@ impl Verifier for Notation {
             now: request.now(),
         };
         let findings = steps::verify(&layer.media_type, content.bytes(), subject.descriptor(), &terms)?;
-        Ok(Verified::conclude(findings, request.now())?)
+        Ok(vec![Item::only(Ok(Verified::conclude(findings, request.now())?))])
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use countersign::oci::{Completeness, Found, media_type};
+use countersign::oci::{Completeness, CosignKind, Found, media_type};
 use integration_tests::{
     registry::{Body, Reply, Response},
     shelf::{JWS, NOTARY_SIGNATURE, index, to_bytes},
@@ -247,11 +247,14 @@ async fn cosign_tags_are_asked_for_only_when_wanted() {
     let setup = Setup::new().await;
     let tag = format!("{}.sig", setup.image.digest.referrers_tag());
     let signature = setup.repository().put_image("signature", Some(&tag));
-    let ways = Discovery { cosign_tags: true, referrers: false };
+    let ways = Discovery { referrers: false, ..Discovery::everywhere() };
     let name = setup.repository().name();
-    let listing = setup.store.referrers(&name, &setup.image.digest, ways, soon()).await.unwrap();
+    let listing = setup.store.referrers(&name, &setup.image.digest, ways.clone(), soon()).await.unwrap();
     assert_eq!(listing.referrers.len(), 1);
-    assert_eq!((listing.referrers[0].found, &listing.referrers[0].descriptor), (Found::CosignTag, &signature));
+    assert_eq!(
+        (listing.referrers[0].found, &listing.referrers[0].descriptor),
+        (Found::CosignTag(CosignKind::Signatures), &signature)
+    );
     setup.fake.script(&setup.repository().manifest_path(&tag), [Reply::status(503)]);
     let failed = setup.store.referrers(&name, &setup.image.digest, ways, soon()).await;
     check("503", &failed, Err(("Unavailable", Code::RegistryUnavailable)));

@@ -208,13 +208,18 @@ fn word(told: &Told) -> Word {
         message: "words".to_owned(),
         extensions: told.extensions.as_object().unwrap().clone(),
         warnings: Vec::new(),
+        attested: None,
     };
     Word::Yes(Box::new(Verified::conclude(findings, OffsetDateTime::UNIX_EPOCH).unwrap()))
 }
 
 /// What we answer in that place.
 fn ours(success: bool, told: &[Told]) -> Value {
-    let about = |told: &Told| About { digest: "sha256:bb".to_owned(), artifact_type: told.artifact_type.to_owned() };
+    let about = |told: &Told| About {
+        digest: "sha256:bb".to_owned(),
+        artifact_type: told.artifact_type.to_owned(),
+        layer: None,
+    };
     let decision = if success {
         Decision::Allow { valid_until: None }
     } else {

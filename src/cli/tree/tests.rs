@@ -27,6 +27,7 @@ fn report(content: &str, word: Word) -> VerifierReport {
     let about = About {
         digest: Digest::sha256(content.as_bytes()).to_string(),
         artifact_type: "application/vnd.cncf.notary.signature".into(),
+        layer: None,
     };
     VerifierReport { verifier: "notary".into(), kind: "notation", about: Some(about), word }
 }
@@ -46,6 +47,7 @@ fn yes() -> Word {
         message: "signature is good".into(),
         extensions: Map::new(),
         warnings: vec![],
+        attested: None,
     };
     Word::Yes(Box::new(Verified::conclude(findings, datetime!(2026-01-01 0:00 UTC)).unwrap()))
 }

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::oci::{Repository, media_type};
+use crate::oci::{CosignKind, Repository, media_type};
 
 const KIND: &str = "application/vnd.example.signature";
 
@@ -52,6 +52,20 @@ fn an_artifact_is_what_its_manifest_says_and_of_the_subject_that_it_names() {
         ("REG-27 the config's type", old.clone(), Some(KIND), api, None),
         ("REG-27 and not another", old, Some("a/b"), api, Some(Code::ArtifactTypeMismatch)),
         (
+            "R6 the empty config's type says nothing",
+            json!({"artifactType": KIND, "config": Descriptor::of(media_type::EMPTY, b"{}")}),
+            Some(media_type::EMPTY),
+            api,
+            None,
+        ),
+        (
+            "R6 and the empty type of no config",
+            json!({"artifactType": "a/b", "config": Descriptor::of(KIND, b"{}")}),
+            Some(media_type::EMPTY),
+            api,
+            Some(Code::ArtifactTypeMismatch),
+        ),
+        (
             "REG-27 artifactType before the config's",
             json!({"artifactType": "a/b", "config": Descriptor::of(KIND, b"{}")}),
             Some(KIND),
@@ -60,13 +74,13 @@ fn an_artifact_is_what_its_manifest_says_and_of_the_subject_that_it_names() {
         ),
         ("REG-28 none", none(), Some(KIND), api, Some(Code::SubjectMismatch)),
         ("REG-28 none, by tag", none(), Some(KIND), Found::ReferrersTag, Some(Code::SubjectMismatch)),
-        ("REG-28 none, by cosign's tag", none(), Some(KIND), Found::CosignTag, None),
+        ("REG-28 none, by cosign's tag", none(), Some(KIND), Found::CosignTag(CosignKind::Signatures), None),
         ("REG-28 another", json!({"subject": other}), Some(KIND), api, Some(Code::SubjectMismatch)),
         (
             "REG-28 another, by cosign's tag",
             json!({"subject": other}),
             None,
-            Found::CosignTag,
+            Found::CosignTag(CosignKind::Signatures),
             Some(Code::SubjectMismatch),
         ),
         ("REG-28 another algorithm", json!({"subject": sha512}), Some(KIND), api, Some(Code::SubjectMismatch)),

@@ -7,10 +7,10 @@ use time::OffsetDateTime;
 
 use super::Requirement;
 use crate::{
-    policy::{Coverage, Evidence},
+    policy::Evidence,
     reason::Code,
     report::{Decision, Reason, VerifierReport, Word},
-    verifier::{VerifierName, VerifyError},
+    verifier::{Coverage, VerifierName, VerifyError},
 };
 
 /// Until when something is true; `None`: the evidence names no end.
@@ -166,8 +166,9 @@ fn at_least(count: usize, of: &[VerifierName], evidence: &Evidence) -> Holding {
             match &report.word {
                 Word::Yes(verified) => {
                     if let Some(signer) = verified.signer() {
-                        let artifact = report.about.as_ref().map(|about| about.digest.as_str());
-                        signed_by.insert(parties.of(&signer.identity, artifact));
+                        // One envelope is one signature; a manifest with a layer for each signer is as many.
+                        let envelope = report.about.as_ref().map(|about| about.layer.as_ref().unwrap_or(&about.digest));
+                        signed_by.insert(parties.of(&signer.identity, envelope.map(String::as_str)));
                         until = earlier(until, verified.valid_until());
                     }
                 }

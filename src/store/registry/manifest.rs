@@ -19,6 +19,15 @@ const DIGEST_HEADER: &str = "docker-content-digest";
 /// The manifest under `name`, a tag or `digest`, as whatever a subject may be. A narrower `Accept` would make some
 /// registries say 404 of what they have.
 pub(super) async fn resolve(place: &Place<'_>, name: &str, digest: Option<&Digest>) -> Result<Descriptor, StoreError> {
+    read(place, name, digest).await.map(|content| content.descriptor().clone())
+}
+
+/// The manifest under a tag, with its bytes.
+pub(super) async fn tagged(place: &Place<'_>, tag: &str) -> Result<Content, StoreError> {
+    read(place, tag, None).await
+}
+
+async fn read(place: &Place<'_>, name: &str, digest: Option<&Digest>) -> Result<Content, StoreError> {
     let accept = &media_type::SUBJECTS.join(", ");
     let what = format!("manifest {}:{name}", place.path);
     let limit = place.transport.limits.manifest_bytes;
@@ -39,7 +48,9 @@ pub(super) async fn resolve(place: &Place<'_>, name: &str, digest: Option<&Diges
     check_digest_header(&reply, &what)?;
     Manifest::parse(&media_type, &reply.body).map_err(malformed)?;
     let size = u64::try_from(reply.body.len()).unwrap_or(u64::MAX);
-    Ok(Descriptor { media_type, digest: computed, size, artifact_type: None, annotations: BTreeMap::new() })
+    let descriptor =
+        Descriptor { media_type, digest: computed, size, artifact_type: None, annotations: BTreeMap::new() };
+    Content::check(descriptor, reply.body).map_err(|source| StoreError::Content { what, source })
 }
 
 /// The manifest that `descriptor` describes.

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 
+use futures_util::future::{try_join, try_join_all};
 use reqwest::header::{HeaderValue, LINK};
 use url::Url;
 
@@ -17,26 +18,31 @@ use super::{
     transport::{Reply, redirect_target},
 };
 use crate::{
-    oci::{Completeness, Descriptor, Digest, Discovery, Found, Listing, Manifest, ManifestError, Referrer, media_type},
+    oci::{
+        Completeness, Content, CosignTag, Descriptor, Digest, Discovery, Found, Listing, Manifest, ManifestError,
+        Referrer, media_type,
+    },
     reason::{chain, printable},
 };
 
-/// Cosign's suffixes of the tag `sha256-<hex>`.
-const COSIGN_SUFFIXES: [&str; 2] = [".sig", ".att"];
-
 /// Lists what refers to `subject`. A list that has more than the limits is cut and says so.
-pub(super) async fn list(place: &Place<'_>, subject: &Digest, ways: Discovery) -> Result<Listing, StoreError> {
-    let mut listing = Listing::whole(Vec::new());
-    if ways.referrers {
-        listing = match api(place, subject).await? {
-            Some(listing) => listing,
-            None => tag(place, subject).await?,
-        };
-    }
-    if ways.cosign_tags {
-        for suffix in COSIGN_SUFFIXES {
-            listing.referrers.extend(cosign(place, subject, suffix).await?);
+///
+/// The ways are asked side by side: none waits for another.
+pub(super) async fn list(place: &Place<'_>, subject: &Digest, ways: &Discovery) -> Result<Listing, StoreError> {
+    let listed = async {
+        if !ways.referrers {
+            return Ok(Listing::whole(Vec::new()));
         }
+        match api(place, subject).await? {
+            Some(listing) => Ok(listing),
+            None => tag(place, subject).await,
+        }
+    };
+    let tagged = try_join_all(ways.cosign_tags.iter().map(|tag| cosign(place, subject, tag)));
+    let (mut listing, tagged) = try_join(listed, tagged).await?;
+    for (referrer, content) in tagged.into_iter().flatten() {
+        listing.referrers.push(referrer);
+        listing.manifests.push(content);
     }
     Ok(listing)
 }
@@ -89,10 +95,16 @@ async fn tag(place: &Place<'_>, subject: &Digest) -> Result<Listing, StoreError>
 }
 
 /// The manifest under one of cosign's tags, if there is one. What it is, its reader finds out.
-async fn cosign(place: &Place<'_>, subject: &Digest, suffix: &str) -> Result<Option<Referrer>, StoreError> {
-    let name = format!("{}{suffix}", subject.referrers_tag());
-    match manifest::resolve(place, &name, None).await {
-        Ok(descriptor) => Ok(Some(Referrer { descriptor, found: Found::CosignTag })),
+async fn cosign(
+    place: &Place<'_>,
+    subject: &Digest,
+    tag: &CosignTag,
+) -> Result<Option<(Referrer, Content)>, StoreError> {
+    match manifest::tagged(place, &tag.name(subject)).await {
+        Ok(content) => {
+            let descriptor = content.descriptor().clone();
+            Ok(Some((Referrer { descriptor, found: Found::CosignTag(tag.kind) }, content)))
+        }
         Err(StoreError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error),
     }

@@ -180,7 +180,15 @@ impl<'a> Steps<'a> {
             1 => "the Notation signature is accepted with one failed check that is only logged".to_owned(),
             more => format!("the Notation signature is accepted with {more} failed checks that are only logged"),
         };
-        Findings { checks: self.made, signer, valid_until, message, extensions, warnings: self.warnings }
+        Findings {
+            checks: self.made,
+            signer,
+            valid_until,
+            message,
+            extensions,
+            warnings: self.warnings,
+            attested: None,
+        }
     }
 
     /// The earliest moment at which a step that passed would fail.

@@ -100,7 +100,10 @@ impl World {
     async fn verify(&self, repository: &str, artifact: &Artifact, store: &OneBlob) -> Result<Verified, VerifyError> {
         let subject = Subject::new(Repository::parse(repository).unwrap(), subject());
         let deadline = Instant::now() + Duration::from_mins(1);
-        self.notation.verify(&VerifyRequest::new(&subject, artifact, NOW, store, deadline)).await
+        let request = VerifyRequest::new(&subject, artifact, subject.repository(), NOW, store, deadline);
+        let mut items = self.notation.verify(&request).await?;
+        assert_eq!(items.len(), 1, "one signature an artifact");
+        items.remove(0).outcome
     }
 }
 

@@ -13,8 +13,15 @@ const NOW: OffsetDateTime = datetime!(2026-01-01 0:00 UTC);
 fn yes_until(signer: Option<&str>, valid_until: Until) -> Word {
     let checks = [Check::Integrity, Check::Authenticity, Check::Subject].map(|check| (check, Outcome::Passed)).into();
     let signer = signer.map(|signer| Signer { identity: signer.into(), display: signer.into() });
-    let findings =
-        Findings { checks, signer, valid_until, message: String::new(), extensions: Map::new(), warnings: Vec::new() };
+    let findings = Findings {
+        checks,
+        signer,
+        valid_until,
+        message: String::new(),
+        extensions: Map::new(),
+        warnings: Vec::new(),
+        attested: None,
+    };
     Word::Yes(Box::new(Verified::conclude(findings, NOW).unwrap()))
 }
 
@@ -35,7 +42,7 @@ fn waived() -> Word {
 }
 
 fn report(verifier: &str, artifact: &str, word: Word) -> VerifierReport {
-    let about = Some(About { digest: artifact.into(), artifact_type: String::new() });
+    let about = Some(About { digest: artifact.into(), artifact_type: String::new(), layer: None });
     VerifierReport { verifier: verifier.into(), kind: "test", about, word }
 }
 

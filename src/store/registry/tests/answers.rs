@@ -1,6 +1,7 @@
 //! What a registry answers: manifests, blobs, lists.
 
 use super::*;
+use crate::oci::CosignKind;
 
 #[tokio::test]
 async fn a_tag_is_resolved_by_one_get_that_says_who_we_are_and_what_we_read() {
@@ -323,9 +324,9 @@ async fn each_way_of_discovery_is_only_gone_where_wanted() {
         }
     })
     .await;
-    let ways = Discovery { referrers: true, cosign_tags: true };
+    let ways = Discovery::everywhere();
     let listing = fake.store("").referrers(&fake.repository(), &subject(), ways, soon()).await.unwrap();
     let found: Vec<_> = listing.referrers.iter().map(|referrer| referrer.found).collect();
-    assert_eq!(found, [Found::ReferrersTag, Found::CosignTag]);
+    assert_eq!(found, [Found::ReferrersTag, Found::CosignTag(CosignKind::Signatures)]);
     assert_eq!(fake.requests().len(), 4);
 }

@@ -1,0 +1,79 @@
+//! Trusted roots: the authorities, logs and timestamp authorities of one Sigstore instance, each with the window in which it was
+//! in use.
+//!
+//! Evidence is judged by one root whole: an authority of one root never goes with a log of another (R99). A window says when a
+//! key was valid *for signing*; old signatures keep verifying, so nothing is ever dropped by today's date.
+//!
+//! Rule: Sigstore protobuf-specs, `sigstore_trustroot.proto`; `sigstore.md` §2.7.
+
+use time::OffsetDateTime;
+
+use crate::crypto::{algorithm::PublicKey, x509::Certificate};
+
+/// One Sigstore instance, as far as we trust it.
+#[derive(Debug, Clone)]
+pub struct TrustedRoot {
+    /// What the operator calls it: `public-good`, a file's name, …
+    pub name: String,
+    /// What its items must have.
+    pub profile: Profile,
+    /// Fulcio and its like.
+    pub certificate_authorities: Vec<Authority>,
+    /// Rekor and its like.
+    pub logs: Vec<Log>,
+    /// CT logs.
+    pub ct_logs: Vec<Log>,
+    /// RFC 3161 authorities.
+    pub timestamp_authorities: Vec<Authority>,
+    /// What was left out, and why (R96): one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// What the items of an instance must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// GitHub's own instance: no log entry, no SCT, one signed timestamp (R98).
+    GitHub,
+    /// What the trust policy says.
+    Sigstore,
+}
+
+/// A certificate authority or a timestamp authority.
+#[derive(Debug, Clone)]
+pub struct Authority {
+    /// Where it is; for people.
+    pub uri: String,
+    /// Its certificates, the issuing one first, the root last; at least one.
+    pub chain: Vec<Certificate>,
+    /// When it was in use.
+    pub window: Window,
+}
+
+/// A log that signs with a key.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// Where it is. A Rekor v2 checkpoint's name is its host.
+    pub base_url: String,
+    /// `logId.keyId`: 32 bytes.
+    pub id: Vec<u8>,
+    /// Its key.
+    pub key: PublicKey,
+    /// When the key was in use.
+    pub window: Window,
+}
+
+/// A closed interval; without an end it is still open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// First moment.
+    pub start: OffsetDateTime,
+    /// Last moment.
+    pub end: Option<OffsetDateTime>,
+}
+
+impl Window {
+    /// Whether `moment` is in it; both ends are.
+    pub fn contains(&self, moment: OffsetDateTime) -> bool {
+        self.start <= moment && self.end.is_none_or(|end| moment <= end)
+    }
+}
