@@ -29,7 +29,7 @@ use crate::{
     oci::Registry,
     policy::threshold::{self, Threshold},
     server, store, telemetry,
-    verifier::{VerifierName, notation},
+    verifier::{VerifierName, cosign, notation},
 };
 
 mod document;
@@ -44,6 +44,8 @@ pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 const SECTIONS: [&str; 9] =
     ["server", "tenancy", "mutation", "stores", "verifiers", "policies", "limits", "telemetry", "decisionLog"];
+
+const VERIFIER_TYPES: [&str; 3] = [cosign::ATTESTATION, cosign::KIND, notation::KIND];
 
 /// A whole, valid configuration. The files that it names have not been read yet.
 #[derive(Debug, Clone)]
@@ -150,6 +152,10 @@ pub struct VerifierConfig {
 /// The types of verifier.
 #[derive(Debug, Clone)]
 pub enum VerifierKind {
+    /// `attestation`: signed statements of the Sigstore world.
+    Attestation(cosign::config::AttestationConfig),
+    /// `cosign`: signatures of the Sigstore world.
+    Cosign(cosign::config::Config),
     /// `notation`: Notary Project signatures.
     Notation(notation::Config),
 }
@@ -201,7 +207,25 @@ impl Config {
 
     /// The configuration of `verify` without a file: one `notation` verifier for everything, registries as `hosts` says.
     pub fn of_notation(notation: notation::Config, registries: store::registry::Config, base: PathBuf) -> Self {
-        let name: VerifierName = Arc::from("notation");
+        Self::of_verifier(notation::KIND, VerifierKind::Notation(notation), registries, base)
+    }
+
+    /// As [`Config::of_notation`], with one verifier of signatures in its place.
+    pub fn of_cosign(cosign: cosign::config::Config, registries: store::registry::Config, base: PathBuf) -> Self {
+        Self::of_verifier(cosign::KIND, VerifierKind::Cosign(cosign), registries, base)
+    }
+
+    /// As [`Config::of_notation`], with one verifier of attestations in its place.
+    pub fn of_attestation(
+        attestation: cosign::config::AttestationConfig,
+        registries: store::registry::Config,
+        base: PathBuf,
+    ) -> Self {
+        Self::of_verifier(cosign::ATTESTATION, VerifierKind::Attestation(attestation), registries, base)
+    }
+
+    fn of_verifier(name: &str, kind: VerifierKind, registries: store::registry::Config, base: PathBuf) -> Self {
+        let name: VerifierName = Arc::from(name);
         let require = threshold::Requirement::Verifier(Arc::clone(&name));
         Self {
             server: server::config::Config::default(),
@@ -212,11 +236,7 @@ impl Config {
                 kind: StoreKind::Registry(registries),
                 at: "stores[0]".to_owned(),
             }],
-            verifiers: vec![VerifierConfig {
-                name,
-                kind: VerifierKind::Notation(notation),
-                at: "verifiers[0]".to_owned(),
-            }],
+            verifiers: vec![VerifierConfig { name, kind, at: "verifiers[0]".to_owned() }],
             policies: vec![threshold::Config { scopes: vec!["**".to_owned()], require }],
             limits: Limits::default(),
             telemetry: telemetry::Config::default(),
@@ -388,9 +408,13 @@ fn check_hosts(root: &Node, stores: &[StoreConfig], faults: &mut Vec<Fault>) {
 fn read_verifiers(root: &Node, faults: &mut Vec<Fault>) -> Vec<VerifierConfig> {
     let mut verifiers = Vec::new();
     required(root, "verifiers", "without one nothing can be verified", faults);
-    for Named { name, at, rest, .. } in section::named(root, "verifiers", &["notation"], faults) {
-        let Some(notation) = section::read::<notation::Config>(&rest, &at, faults) else { continue };
-        verifiers.push(VerifierConfig { name: Arc::from(name), kind: VerifierKind::Notation(notation), at });
+    for Named { name, kind, at, rest } in section::named(root, "verifiers", &VERIFIER_TYPES, faults) {
+        let kind = match kind.as_str() {
+            cosign::ATTESTATION => section::read(&rest, &at, faults).map(VerifierKind::Attestation),
+            cosign::KIND => section::read(&rest, &at, faults).map(VerifierKind::Cosign),
+            _ => section::read(&rest, &at, faults).map(VerifierKind::Notation),
+        };
+        verifiers.extend(kind.map(|kind| VerifierConfig { name: Arc::from(name), kind, at }));
     }
     verifiers
 }

@@ -4,15 +4,20 @@
 //! DER ──parse──► x509::Certificate ──► PublicKey ──of_key──► algorithm::SignatureAlgorithm ──verify──► ()
 //!                        │
 //!                        ├──in the order given──► chain::CodeSigningChain
-//!                        └──► PublicKey ──of_key──► scheme::Scheme (Sigstore) ──verify──► ()
+//!                        ├──► PublicKey ──of_key──► scheme::Scheme (Sigstore) ──verify──► ()
+//!                        └──anchors, paths──► tsp::Timestamp ──verify──► tsp::VerifiedTime
 //! ```
 //!
 //! What was signed is always verified over the bytes as transmitted; nothing is encoded again.
 
 pub mod algorithm;
 pub mod chain;
-mod read;
+pub mod dsse;
+pub(crate) mod read;
 pub mod scheme;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod tsp;
 pub mod x509;
+
+pub(crate) use read::hex;

@@ -43,7 +43,7 @@
 //! oci/         Reference, Repository, Digest, Descriptor, Manifest; Subject, Referrer, Artifact, Content
 //! crypto/      algorithms, X.509: pure and synchronous
 //! reason       every stable code with meaning and remedy; the printer of error chains
-//! json flight tenant time telemetry   strict JSON · one task for equal calls · who asks · the one clock · logs, metrics, traces
+//! json duration flight tenant time telemetry   strict JSON · `24h` · one task for equal calls · who asks · the one clock · logs, metrics, traces
 //! ```
 //!
 //! Each plugin has the same inside: `foo.rs` is the **shell** (I/O, translating errors), the files under `foo/` are the
@@ -55,18 +55,18 @@
 //!
 //! | layer | module | may use |
 //! |---|---|---|
-//! | 0 | `crypto`, `flight`, `json`, `oci`, `reason`, `telemetry`, `tenant`, `time` | `json`, `reason` |
+//! | 0 | `crypto`, `duration`, `flight`, `json`, `oci`, `reason`, `telemetry`, `tenant`, `time` | `json`, `reason` |
 //! | 1 | `store` | `json`, `oci`, `reason` |
 //! | 2 | `verifier` | `json`, `oci`, `reason`, `store` |
 //! | 2 | `report` | `oci`, `reason`, `tenant`, `verifier` |
 //! | 2 | `policy` | `oci`, `reason`, `report`, `verifier` |
 //! | 3 | `store::*` | `flight`, `json`, `oci`, `reason`, `store`, `telemetry` |
-//! | 3 | `verifier::*` | `crypto`, `flight`, `json`, `oci`, `reason`, `store`, `telemetry`, `verifier` |
+//! | 3 | `verifier::*` | `crypto`, `duration`, `flight`, `json`, `oci`, `reason`, `store`, `telemetry`, `verifier` |
 //! | 3 | `policy::*` | `oci`, `policy`, `reason`, `report`, `verifier` |
 //! | 3 | `executor` | `flight`, `oci`, `policy`, `reason`, `report`, `store`, `telemetry`, `tenant`, `verifier` |
 //! | 4 | `config` | `executor`, `json`, `oci`, `policy`, `reason`, `server`, `store`, `telemetry`, `verifier` |
 //! | 5 | `app` | all above; the only module that names every plugin |
-//! | 6 | `server` | `app`, `executor`, `json`, `oci`, `reason`, `report`, `store`, `telemetry`, `tenant`, `time` |
+//! | 6 | `server` | `app`, `duration`, `executor`, `json`, `oci`, `reason`, `report`, `store`, `telemetry`, `tenant`, `time` |
 //! | 7 | `cli`, `demo` | all above |
 //!
 //! `config` takes from the others their `Config` and `Limits` only; the server's stand in `server::config`, which imports
@@ -78,6 +78,7 @@ pub mod config;
 pub mod crypto;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod duration;
 pub mod executor;
 mod flight;
 pub mod json;

@@ -290,6 +290,8 @@ pub struct Attested {
     pub predicate_type: String,
     /// The whole statement, as signed.
     pub statement: Arc<Value>,
+    /// Bytes of its text.
+    pub size_bytes: usize,
     /// When it was made, as far as the verifier was asked to know.
     pub made_at: Option<OffsetDateTime>,
 }

@@ -1,6 +1,6 @@
 //! From a configuration to an engine: the only place that names every plugin.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{error::Error, path::PathBuf, sync::Arc};
 
 use tokio::runtime::Handle;
 
@@ -18,7 +18,7 @@ use crate::{
         registry::{self, Outside},
         routed::{Route, Routed},
     },
-    verifier::{Verifier, VerifierName, notation::Notation},
+    verifier::{Verifier, VerifierName, cosign::Cosign, notation::Notation},
 };
 
 /// What generations share.
@@ -41,6 +41,8 @@ pub struct Engine {
     pub warnings: Vec<String>,
     /// How many trust stores vouch for nobody.
     pub store_faults: usize,
+    /// How many checks trust policies leave out by the operator's word.
+    pub weakenings: usize,
 }
 
 /// Builds everything that `config` names.
@@ -50,7 +52,7 @@ pub struct Engine {
 pub async fn build(config: &Config, materials: &Materials) -> Result<Engine, Vec<Fault>> {
     let mut faults = Vec::new();
     let store = build_stores(config, materials, &mut faults).await;
-    let Verifiers { all: verifiers, warnings, store_faults } = build_verifiers(config, &mut faults);
+    let Verifiers { all: verifiers, warnings, store_faults, weakenings } = build_verifiers(config, &mut faults);
     let names: Vec<VerifierName> = config.verifiers.iter().map(|verifier| Arc::clone(&verifier.name)).collect();
     let policy = Threshold::build(&config.policies, &names);
     if let Err(found) = &policy {
@@ -66,7 +68,7 @@ pub async fn build(config: &Config, materials: &Materials) -> Result<Engine, Vec
                 runtime: materials.runtime.clone(),
                 meter: materials.outside.meter.clone(),
             };
-            Ok(Engine { executor: Executor::new(parts), warnings, store_faults })
+            Ok(Engine { executor: Executor::new(parts), warnings, store_faults, weakenings })
         }
         _ => Err(faults),
     }
@@ -88,30 +90,52 @@ struct Verifiers {
     all: Vec<Arc<dyn Verifier>>,
     warnings: Vec<String>,
     store_faults: usize,
+    weakenings: usize,
 }
 
 fn build_verifiers(config: &Config, faults: &mut Vec<Fault>) -> Verifiers {
     let mut built = Verifiers::default();
-    let Verifiers { all, warnings, store_faults } = &mut built;
     for VerifierConfig { name, kind, at } in &config.verifiers {
+        let own = Arc::clone(name);
+        let mut faulty = |path: &str, fault: &(dyn Error + 'static)| {
+            faults.push(config.fault(format!("{at}.{path}"), reason::chain(fault)));
+        };
         match kind {
-            VerifierKind::Notation(notation) => match Notation::load(Arc::clone(name), notation, &config.base) {
-                Ok(notation) => {
-                    for (store, fault) in notation.store_faults() {
-                        let why = reason::chain(fault);
-                        *store_faults = store_faults.saturating_add(1);
-                        warnings.push(format!("verifier {name}: trust store {store} vouches for nobody: {why}"));
-                    }
-                    warnings.extend(notation.warnings().iter().map(|warning| format!("verifier {name}: {warning}")));
-                    all.push(Arc::new(notation));
-                }
-                Err(found) => {
-                    faults.extend(found.iter().map(|f| config.fault(format!("{at}.{}", f.path()), reason::chain(f))));
-                }
+            VerifierKind::Attestation(attestation) => match Cosign::load_attestation(own, attestation, &config.base) {
+                Ok(attestation) => built.add_cosign(attestation),
+                Err(found) => found.iter().for_each(|fault| faulty(fault.path(), fault)),
+            },
+            VerifierKind::Cosign(cosign) => match Cosign::load(own, cosign, &config.base) {
+                Ok(cosign) => built.add_cosign(cosign),
+                Err(found) => found.iter().for_each(|fault| faulty(fault.path(), fault)),
+            },
+            VerifierKind::Notation(notation) => match Notation::load(own, notation, &config.base) {
+                Ok(notation) => built.add_notation(notation),
+                Err(found) => found.iter().for_each(|fault| faulty(&fault.path(), fault)),
             },
         }
     }
     built
+}
+
+impl Verifiers {
+    fn add_cosign(&mut self, cosign: Cosign) {
+        let name = cosign.name();
+        self.weakenings = self.weakenings.saturating_add(cosign.warnings().len());
+        self.warnings.extend(cosign.warnings().iter().map(|warning| format!("verifier {name}: {warning}")));
+        self.all.push(Arc::new(cosign));
+    }
+
+    fn add_notation(&mut self, notation: Notation) {
+        let name = notation.name();
+        for (store, fault) in notation.store_faults() {
+            let why = reason::chain(fault);
+            self.store_faults = self.store_faults.saturating_add(1);
+            self.warnings.push(format!("verifier {name}: trust store {store} vouches for nobody: {why}"));
+        }
+        self.warnings.extend(notation.warnings().iter().map(|warning| format!("verifier {name}: {warning}")));
+        self.all.push(Arc::new(notation));
+    }
 }
 
 fn into_dyn(store: Arc<registry::Registry>) -> Arc<dyn Store> {

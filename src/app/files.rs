@@ -45,6 +45,8 @@ pub(super) fn named_files(file: &Path, config: Option<&Config>) -> Vec<PathBuf> 
     }
     for verifier in &config.verifiers {
         match &verifier.kind {
+            VerifierKind::Attestation(attestation) => attestation.files().iter().for_each(|path| add(path)),
+            VerifierKind::Cosign(cosign) => cosign.files().iter().for_each(|path| add(path)),
             VerifierKind::Notation(notation) => {
                 [&notation.trust_policy, &notation.trust_store].into_iter().flatten().for_each(|path| add(path));
                 if let Some(stores) = &notation.trust_stores {

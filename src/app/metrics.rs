@@ -17,6 +17,7 @@ struct Instruments {
     content: Gauge<u64>,
     store_faults: Gauge<u64>,
     warnings: Gauge<u64>,
+    weakenings: Gauge<u64>,
 }
 
 impl Metrics {
@@ -45,6 +46,10 @@ impl Metrics {
                     .u64_gauge("countersign_trust_store_faults")
                     .with_description("Trust stores that vouch for nobody: missing, empty or bad")
                     .build(),
+                weakenings: meter
+                    .u64_gauge("countersign_trust_policy_weakenings")
+                    .with_description("Checks that trust policies leave out: ignoreTlog, ignoreSct, useCurrentTime")
+                    .build(),
                 warnings: meter
                     .u64_gauge("countersign_config_warnings")
                     .with_description(
@@ -68,6 +73,7 @@ impl Metrics {
             instruments.failures.add(0, &[]);
             instruments.generation.record(generation.number, &[]);
             instruments.store_faults.record(number(generation.engine.store_faults), &[]);
+            instruments.weakenings.record(number(generation.engine.weakenings), &[]);
             instruments.warnings.record(number(generation.engine.warnings.len()), &[]);
         }
     }

@@ -1,6 +1,9 @@
 //! Small steps of reading DER with [`der`]: strict (definite, minimal lengths), no copies.
 
-use der::{Decode as _, Reader as _, SliceReader, Tag, Tagged as _, asn1::AnyRef};
+use der::{
+    Decode as _, Reader as _, SliceReader, Tag, TagNumber, Tagged as _,
+    asn1::{AnyRef, ObjectIdentifier},
+};
 
 /// A reader of one item's content, which must have `tag`.
 pub(crate) fn content<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> der::Result<SliceReader<'a>> {
@@ -14,6 +17,34 @@ pub(crate) fn only_sequence(bytes: &[u8]) -> der::Result<SliceReader<'_>> {
     let mut reader = SliceReader::new(bytes)?;
     let inner = content(&mut reader, Tag::Sequence)?;
     reader.finish(inner)
+}
+
+/// A reader of the next item's content if it has `tag`, else `None` and nothing is read.
+pub(crate) fn optional<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> der::Result<Option<SliceReader<'a>>> {
+    if reader.is_finished() || reader.peek_tag()? != tag {
+        return Ok(None);
+    }
+    content(reader, tag).map(Some)
+}
+
+/// The value of the next item, which must have `tag`.
+pub(crate) fn value<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> der::Result<&'a [u8]> {
+    let any = AnyRef::decode(reader)?;
+    any.tag().assert_eq(tag)?;
+    Ok(any.value())
+}
+
+/// An `AlgorithmIdentifier`: the OID and, where there are some, the parameters.
+pub(crate) fn algorithm<'a>(reader: &mut SliceReader<'a>) -> der::Result<(ObjectIdentifier, Option<AnyRef<'a>>)> {
+    let mut inner = content(reader, Tag::Sequence)?;
+    let oid = ObjectIdentifier::decode(&mut inner)?;
+    let parameters = if inner.is_finished() { None } else { Some(AnyRef::decode(&mut inner)?) };
+    inner.finish((oid, parameters))
+}
+
+/// The constructed tag `[number]`.
+pub(crate) const fn context(number: TagNumber) -> Tag {
+    Tag::ContextSpecific { constructed: true, number }
 }
 
 /// Lower-case hex.

@@ -167,6 +167,16 @@ impl Scheme {
         aws::UnparsedPublicKey::new(primitive, key.bytes()).verify_digest(&digest, signature).map_err(|_| invalid())
     }
 
+    /// Whether the primitive takes the key: a point on its curve, a modulus that can be one.
+    ///
+    /// # Errors
+    /// [`SchemeError::Key`].
+    pub fn check_key(self, key: &PublicKey) -> Result<(), SchemeError> {
+        let refused = || SchemeError::Key { key: key.kind().clone() };
+        let primitive = self.primitive(key).ok_or_else(refused)?;
+        aws::ParsedPublicKey::new(primitive, key.bytes()).map(|_| ()).map_err(|_| refused())
+    }
+
     /// `None`: the scheme is not one of this key.
     fn primitive(self, key: &PublicKey) -> Option<&'static dyn aws::VerificationAlgorithm> {
         use HashAlgorithm::{Sha256, Sha384, Sha512};
@@ -208,6 +218,29 @@ pub fn verify(
         match scheme.verify(key, message, signature) {
             Ok(()) => return Ok(()),
             Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
+
+/// Verifies `signature` over a message of which only a digest is known, given with its hash, with any of the schemes that
+/// `key` may have signed with. `hash`: the one that is configured, if one is.
+///
+/// # Errors
+/// [`SchemeError`]; [`SchemeError::NeedsMessage`] where none of the schemes signs digests of this hash.
+pub fn verify_digest(
+    key: &PublicKey,
+    hash: Option<HashAlgorithm>,
+    digest: (HashAlgorithm, &[u8]),
+    signature: &[u8],
+) -> Result<(), SchemeError> {
+    let (of_digest, digest) = digest;
+    let mut refused = SchemeError::NeedsMessage { key: key.kind().clone(), hash: of_digest };
+    for scheme in Scheme::of_key(key, hash)? {
+        match scheme.verify_digest(key, of_digest, digest, signature) {
+            Ok(()) => return Ok(()),
+            Err(SchemeError::NeedsMessage { .. }) => {}
+            Err(error @ (SchemeError::Invalid { .. } | SchemeError::Key { .. })) => refused = error,
         }
     }
     Err(refused)

@@ -20,6 +20,7 @@ pub use extensions::{BasicConstraints, ExtendedKeyUsage, Extensions, KeyUsage};
 pub use file::{FileError, MAX_FILE_BYTES, certificates_from_file_bytes};
 pub use name::{Attribute, Name};
 pub use signature::CertificateSignatureError;
+pub(crate) use signature::{hash_of as signature_hash, verify as verify_signature};
 
 /// Largest certificate that is read (`notation.md` 3.6; real ones have 1 to 4 KiB).
 pub const MAX_CERTIFICATE_BYTES: usize = 64 * 1024;
@@ -31,6 +32,7 @@ pub struct Certificate {
     tbs: Vec<u8>,
     signature_algorithm: Vec<u8>,
     signature: Vec<u8>,
+    serial_number: Vec<u8>,
     issuer: Name,
     subject: Name,
     not_before: OffsetDateTime,
@@ -115,7 +117,7 @@ impl Certificate {
         let mut fields = read::only_sequence(tbs).map_err(malformed("signed part"))?;
         version(&mut fields)?;
         let serial = AnyRef::decode(&mut fields).and_then(|serial| serial_number(serial));
-        serial.map_err(malformed("serial number"))?;
+        let serial_number = serial.map_err(malformed("serial number"))?.to_vec();
         let inner_algorithm = fields.tlv_bytes().map_err(malformed("signature algorithm"))?;
         if inner_algorithm != signature_algorithm {
             return Err(CertificateError::Algorithms);
@@ -130,6 +132,7 @@ impl Certificate {
             tbs: tbs.to_vec(),
             signature_algorithm: signature_algorithm.to_vec(),
             signature: signature.to_vec(),
+            serial_number,
             issuer,
             subject,
             not_before: moment(validity.not_before)?,
@@ -142,6 +145,16 @@ impl Certificate {
     /// The certificate's bytes.
     pub fn der(&self) -> &[u8] {
         &self.der
+    }
+
+    /// The `TBSCertificate`, which is what its issuer signed, as transmitted.
+    pub(crate) fn tbs(&self) -> &[u8] {
+        &self.tbs
+    }
+
+    /// The content of the serial number's INTEGER, as it stands.
+    pub fn serial_number(&self) -> &[u8] {
+        &self.serial_number
     }
 
     /// Whose certificate it is.
@@ -249,10 +262,10 @@ fn version(fields: &mut SliceReader<'_>) -> Result<(), CertificateError> {
 }
 
 /// Any INTEGER: negative, zero and overlong serial numbers exist, and nothing here depends on them.
-fn serial_number(serial: AnyRef<'_>) -> der::Result<()> {
+fn serial_number(serial: AnyRef<'_>) -> der::Result<&[u8]> {
     use der::Tagged as _;
     serial.tag().assert_eq(Tag::Integer)?;
-    if serial.value().is_empty() { Err(Tag::Integer.length_error()) } else { Ok(()) }
+    if serial.value().is_empty() { Err(Tag::Integer.length_error()) } else { Ok(serial.value()) }
 }
 
 fn moment(time: x509_cert::time::Time) -> Result<OffsetDateTime, CertificateError> {

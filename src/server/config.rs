@@ -1,4 +1,4 @@
-//! The server's part of the configuration: `server` and its bounds. Imports nothing of ours.
+//! The server's part of the configuration: `server` and its bounds. Imports nothing of ours but how durations are written.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -8,7 +8,7 @@ use std::{
 
 use serde::Deserialize;
 
-pub mod duration;
+pub use crate::duration;
 
 /// How much earlier than the Provider's `timeout` an answer leaves: network, TLS and Gatekeeper's own work.
 pub const MARGIN: Duration = Duration::from_millis(150);

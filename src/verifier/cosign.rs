@@ -1,16 +1,286 @@
 //! The verifiers `cosign` and `attestation`: signatures and attestations of the Sigstore world.
 //!
 //! ```text
-//!                        ┌─ legacy ─┐              ┌─ key | certificate ─ identity, sct
-//! Artifact ─► blobs ─►   ┤          ├─► Item ─judge┤  log: entry bound, promise, proof ──┐
-//!                        └─ bundle ─┘              └─ timestamp ── times ────────────────┴─► payload | statement ─► Findings
+//!                          ┌─ legacy ─┐               ┌─ signer   key | certificate, path, SCTs, identity ─┐
+//! Artifact ─shape,fetch─►  ┤          ├─► Item ─judge─┤  vouch    log entries, signed timestamps ──► times ├─► Findings
+//!                          └─ bundle ─┘               └─ content  payload | statement about the subject ───┘
+//!                              trust policy (config ─► policy) ──► keys, roots, identities, demands
 //! ```
 //!
 //! `sigstore-verify` itself is not in the accept path: it reads the wall clock and refuses an item for what should merely not
 //! count. Its family's parsers, Merkle proofs and trusted roots are used; the whole is the tests' second opinion.
 
+use std::{path::Path, sync::Arc, thread};
+
+use async_trait::async_trait;
+use time::OffsetDateTime;
+use tokio::sync::Semaphore;
+
+use self::{
+    config::{AttestationConfig, Compiled, Config, ConfigFault, Wanted},
+    evidence::Signed,
+    fetch::Fetched,
+    judge::{Target, Want},
+    memory::{Memory, Question},
+    select::{Candidate, Completeness, Freshness},
+};
+use super::{
+    Check, Findings, Item, Rejection, Rest, Source, Undecided, Until, Verified, Verifier, VerifierName, VerifyError,
+    VerifyRequest, Waiver,
+};
+use crate::{
+    oci::{CosignKind, CosignTag, Discovery, Referrer, Repository},
+    reason::Code,
+};
+
+pub mod bundle;
+pub mod certificate;
+pub mod config;
 pub mod evidence;
+mod fetch;
 pub mod identity;
+pub mod judge;
 pub mod key;
+pub mod legacy;
+mod log;
+mod memory;
+pub mod payload;
+mod pem;
 pub mod policy;
 pub mod root;
+pub mod sct;
+pub mod select;
+mod shape;
+pub mod statement;
+pub mod timestamp;
+mod wire;
+
+pub use pem::PemFault;
+pub use wire::WireError;
+
+/// The configuration's `type` for signatures.
+pub const KIND: &str = "cosign";
+/// The configuration's `type` for attestations.
+pub const ATTESTATION: &str = "attestation";
+
+/// A verifier of cosign signatures, or of attestations of one predicate type.
+#[derive(Debug)]
+pub struct Cosign {
+    name: VerifierName,
+    rules: Arc<Compiled>,
+    want: Arc<Want>,
+    memory: Memory,
+    /// Judging is processor work: at most as many at once as there are processors.
+    places: Arc<Semaphore>,
+}
+
+impl Cosign {
+    /// A verifier of signatures; reads the files that `config` names, relative to `base`.
+    ///
+    /// # Errors
+    /// Every fault of the configuration.
+    pub fn load(name: VerifierName, config: &Config, base: &Path) -> Result<Self, Vec<ConfigFault>> {
+        config.compile(base).map(|rules| Self::new(name, rules))
+    }
+
+    /// A verifier of attestations.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_attestation(
+        name: VerifierName,
+        config: &AttestationConfig,
+        base: &Path,
+    ) -> Result<Self, Vec<ConfigFault>> {
+        config.compile(base).map(|rules| Self::new(name, rules))
+    }
+
+    fn new(name: VerifierName, rules: Compiled) -> Self {
+        let want = match &rules.wanted {
+            Wanted::Attestation { predicate_type, freshness } => {
+                Want::Attestation { predicate_type: predicate_type.clone(), time_field: freshness.time_field.clone() }
+            }
+            Wanted::Signature => Want::Signature,
+        };
+        let processors = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            name,
+            rules: Arc::new(rules),
+            want: Arc::new(want),
+            memory: Memory::default(),
+            places: Arc::new(Semaphore::new(processors)),
+        }
+    }
+
+    /// Each weakening, and what else an operator should look at (R111).
+    pub fn warnings(&self) -> &[String] {
+        &self.rules.warnings
+    }
+
+    /// Judges what was fetched, in its order, off the workers that answer requests.
+    async fn judge(&self, request: &VerifyRequest<'_>, fetched: Vec<Fetched>) -> Result<Vec<Item>, VerifyError> {
+        let (subject, now) = (request.subject(), request.now());
+        let is_message =
+            |one: &Fetched| one.item.as_ref().is_ok_and(|item| matches!(item.signed, Signed::Message { .. }));
+        let manifest = if fetched.iter().any(is_message) {
+            let read = request.subject_manifest().await;
+            Some(read.map_err(|error| VerifyError::from_store(Check::Content, &error))?)
+        } else {
+            None
+        };
+        let question = |one: &Fetched| Question {
+            repository: subject.repository().clone(),
+            subject: subject.digest().clone(),
+            item: one.print.clone(),
+        };
+        let mut items = Vec::with_capacity(fetched.len());
+        let mut open = Vec::new();
+        for (index, one) in fetched.into_iter().enumerate() {
+            let (layer, question) = (one.layer.clone(), question(&one));
+            let outcome = match (self.memory.findings(&question, now), one.item) {
+                (Some(findings), Ok(_)) => Ok(findings),
+                (_, Err(error)) => Err(error),
+                (None, Ok(item)) => {
+                    open.push((index, question, item));
+                    Err(lost())
+                }
+            };
+            items.push((layer, outcome));
+        }
+        if !open.is_empty() {
+            let permit = Arc::clone(&self.places).acquire_owned().await.map_err(|_| lost())?;
+            let (rules, want, subject) = (Arc::clone(&self.rules), Arc::clone(&self.want), subject.clone());
+            let judged = tokio::task::spawn_blocking(move || {
+                let bytes = manifest.as_ref().map(|content| content.bytes().as_ref());
+                let target = Target { digest: subject.digest(), bytes, repository: Some(subject.repository()) };
+                let judge = |item: &evidence::Item| under_all(&rules, item, &target, &want, now);
+                let judged: Vec<_> =
+                    open.into_iter().map(|(index, question, item)| (index, question, judge(&item))).collect();
+                drop(permit);
+                judged
+            });
+            // A panic is this item's fault and never a yes (R102).
+            for (index, question, outcome) in judged.await.map_err(|_| lost())? {
+                if let Ok(findings) = &outcome {
+                    self.memory.keep(question, findings, now);
+                }
+                if let Some((_, place)) = items.get_mut(index) {
+                    *place = outcome.map_err(VerifyError::from);
+                }
+            }
+        }
+        let conclude = |findings| Verified::conclude(findings, now).map_err(VerifyError::from);
+        Ok(items.into_iter().map(|(layer, outcome)| Item { layer, outcome: outcome.and_then(conclude) }).collect())
+    }
+}
+
+fn lost() -> VerifyError {
+    VerifyError::Undecided(Undecided::new(Code::Internal, "judging the signature ended without an outcome"))
+}
+
+/// An item under every trust policy that applies: where two tie, both must hold.
+fn under_all(
+    rules: &Compiled,
+    item: &evidence::Item,
+    target: &Target<'_>,
+    want: &Want,
+    now: OffsetDateTime,
+) -> Result<Findings, Rejection> {
+    let mut all: Option<Findings> = None;
+    let applicable = target.repository.map(|repository| policy::applicable(&rules.policies, repository));
+    for policy in applicable.unwrap_or_default() {
+        let next = judge::judge(item, target, want, policy, now)?;
+        all = Some(match all {
+            None => next,
+            Some(mut first) => {
+                first.valid_until = first.valid_until.into_iter().chain(next.valid_until).min();
+                first.warnings.extend(next.warnings);
+                first.message.push_str(&format!("; and under trust policy {:?}", policy.name));
+                first
+            }
+        });
+    }
+    all.ok_or_else(|| Rejection::new(Check::Policy, Code::TrustPolicyMissing, "no trust policy covers the repository"))
+}
+
+#[async_trait]
+impl Verifier for Cosign {
+    fn name(&self) -> &VerifierName {
+        &self.name
+    }
+
+    fn kind(&self) -> &'static str {
+        match self.rules.wanted {
+            Wanted::Attestation { .. } => ATTESTATION,
+            Wanted::Signature => KIND,
+        }
+    }
+
+    fn can_verify(&self, referrer: &Referrer) -> bool {
+        shape::may_carry(referrer, &self.rules.wanted, self.rules.format)
+    }
+
+    fn source(&self, repository: &Repository) -> Source {
+        let config::Source { repository: elsewhere, tag_prefix } = &self.rules.source;
+        let kind = match self.rules.wanted {
+            Wanted::Attestation { .. } => CosignKind::Attestations,
+            Wanted::Signature => CosignKind::Signatures,
+        };
+        let tag = CosignTag { kind, prefix: tag_prefix.as_str().into() };
+        let cosign_tags = self.rules.format.wants_legacy().then_some(tag).into_iter().collect();
+        let repository = elsewhere.as_ref().unwrap_or(repository).clone();
+        Source { repository, ways: Discovery { referrers: true, cosign_tags } }
+    }
+
+    fn max_attempts(&self) -> usize {
+        self.rules.max_attempts
+    }
+
+    fn missing(&self) -> Rejection {
+        match &self.rules.wanted {
+            Wanted::Attestation { predicate_type, .. } => {
+                let reason = format!("no attestation of type {predicate_type} was found");
+                Rejection::new(Check::Content, Code::NoAttestation, reason)
+            }
+            Wanted::Signature => {
+                let reason = "no cosign signature associated with the image was found";
+                Rejection::new(Check::Content, Code::NoSignature, reason)
+            }
+        }
+    }
+
+    /// Nothing of this kind is believed without evidence.
+    fn waives(&self, _: &Repository) -> Option<Waiver> {
+        None
+    }
+
+    fn covers(&self, repository: &Repository) -> Result<(), Rejection> {
+        if policy::applicable(&self.rules.policies, repository).is_empty() {
+            let reason = format!("no trust policy of verifier {:?} covers {repository}", self.name);
+            return Err(Rejection::new(Check::Policy, Code::TrustPolicyMissing, reason));
+        }
+        Ok(())
+    }
+
+    async fn verify(&self, request: &VerifyRequest<'_>) -> Result<Vec<Item>, VerifyError> {
+        let fetched = fetch::items(request, &self.rules).await?;
+        self.judge(request, fetched).await
+    }
+
+    fn weigh(&self, verified: &[&Verified], rest: &Rest, now: OffsetDateTime) -> Vec<Result<Until, VerifyError>> {
+        let freshness = match &self.rules.wanted {
+            Wanted::Attestation { freshness, .. } => freshness,
+            Wanted::Signature => &Freshness::default(),
+        };
+        let candidate =
+            |one: &&Verified| Candidate { time: one.attested().and_then(|attested| attested.made_at), content: Ok(()) };
+        let candidates: Vec<_> = verified.iter().map(candidate).collect();
+        let completeness = match rest {
+            Rest::Cut => Completeness::Cut,
+            Rest::None => Completeness::Whole,
+            Rest::Open(undecided) => Completeness::Open(undecided.clone()),
+        };
+        let kept = select::select(freshness, &candidates, &completeness, now);
+        kept.into_iter().map(|kept| kept.map(|kept| kept.until)).collect()
+    }
+}

@@ -106,6 +106,14 @@ impl Extensions {
         self.all.iter().find(|extension| extension.oid == oid.as_bytes()).map(|extension| extension.value.as_slice())
     }
 
+    /// The first critical extension that is none of `understood` nor of the three that are read here.
+    pub fn critical_beyond(&self, understood: &[ObjectIdentifier]) -> Option<String> {
+        let known = |oid: &[u8]| {
+            [BASIC_CONSTRAINTS, KEY_USAGE, EXTENDED_KEY_USAGE].iter().chain(understood).any(|one| one.as_bytes() == oid)
+        };
+        self.all.iter().find(|extension| extension.critical && !known(&extension.oid)).map(Extension::name)
+    }
+
     /// Whether the certificate says where to ask if it was revoked: a CRL distribution point, or an OCSP responder. An
     /// unreadable access description counts as one.
     pub fn has_revocation_address(&self) -> bool {

@@ -11,6 +11,7 @@ use der::{
 use crate::crypto::{
     algorithm::{Curve, KeyKind, PublicKey},
     read,
+    scheme::HashAlgorithm,
 };
 
 /// Why a certificate's signature does not hold.
@@ -110,7 +111,7 @@ impl fmt::Display for Scheme {
 }
 
 /// Verifies `signature` over `tbs` as transmitted. `algorithm`: the DER `AlgorithmIdentifier`.
-pub(super) fn verify(
+pub(crate) fn verify(
     algorithm: &[u8],
     key: &PublicKey,
     tbs: &[u8],
@@ -125,6 +126,16 @@ pub(super) fn verify(
     aws::UnparsedPublicKey::new(primitive, key.bytes()).verify(tbs, signature).map_err(|_| {
         let (algorithm, key) = said();
         CertificateSignatureError::Invalid { algorithm, key }
+    })
+}
+
+/// The hash that a signature's DER `AlgorithmIdentifier` names.
+pub(crate) fn hash_of(algorithm: &[u8]) -> Result<HashAlgorithm, CertificateSignatureError> {
+    let (Scheme::Ecdsa(hash) | Scheme::Pkcs1(hash) | Scheme::Pss(hash)) = scheme_of(algorithm)?;
+    Ok(match hash {
+        Hash::Sha256 => HashAlgorithm::Sha256,
+        Hash::Sha384 => HashAlgorithm::Sha384,
+        Hash::Sha512 => HashAlgorithm::Sha512,
     })
 }
 

@@ -2,8 +2,15 @@
 
 use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
 
-use super::{identity::Identity, key::Key, root::TrustedRoot};
-use crate::oci::scope::Scope;
+use super::{
+    identity::{Authorities, Identity},
+    key::Key,
+    root::TrustedRoot,
+};
+use crate::oci::{
+    Repository,
+    scope::{Scope, most_specific},
+};
 
 /// Whom to believe in some repositories, and what must be shown.
 #[derive(Debug, Clone)]
@@ -31,6 +38,8 @@ pub enum Trust {
         roots: Vec<Arc<TrustedRoot>>,
         /// Any of them.
         identities: Vec<Identity>,
+        /// Whose authorities the roots have.
+        authorities: Authorities,
     },
     /// Any of the keys.
     Keys {
@@ -54,4 +63,17 @@ pub struct Demands {
     pub observer_timestamps: usize,
     /// Own authorities only: the present counts as a time.
     pub current_time: bool,
+}
+
+/// The policies that decide about a repository: those of the most specific scope. Where two tie, both must hold; none:
+/// nobody is believed there.
+pub fn applicable<'a>(policies: &'a [TrustPolicy], repository: &Repository) -> Vec<&'a TrustPolicy> {
+    let mut all: Vec<&TrustPolicy> = Vec::new();
+    for (_, policy) in most_specific(policies.iter().map(|policy| (policy.scopes.as_slice(), policy)), repository) {
+        // Two scopes of one policy may tie.
+        if !all.iter().any(|known| std::ptr::eq(*known, policy)) {
+            all.push(policy);
+        }
+    }
+    all
 }

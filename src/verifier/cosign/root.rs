@@ -6,9 +6,19 @@
 //!
 //! Rule: Sigstore protobuf-specs, `sigstore_trustroot.proto`; `sigstore.md` §2.7.
 
-use time::OffsetDateTime;
+use std::path::PathBuf;
 
+use time::{Date, OffsetDateTime};
+
+pub use self::fault::RootFault;
 use crate::crypto::{algorithm::PublicKey, x509::Certificate};
+
+mod fault;
+mod file;
+mod log_key;
+pub mod parse;
+pub mod source;
+pub mod tuf;
 
 /// One Sigstore instance, as far as we trust it.
 #[derive(Debug, Clone)]
@@ -25,8 +35,44 @@ pub struct TrustedRoot {
     pub ct_logs: Vec<Log>,
     /// RFC 3161 authorities.
     pub timestamp_authorities: Vec<Authority>,
+    /// Where it was read, and how old it is.
+    pub origin: Origin,
     /// What was left out, and why (R96): one sentence each.
     pub warnings: Vec<String>,
+}
+
+impl TrustedRoot {
+    /// The same, read elsewhere.
+    #[must_use]
+    pub fn from_origin(self, origin: Origin) -> Self {
+        Self { origin, ..self }
+    }
+}
+
+/// Where a trusted root was read, and how old it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// Compiled in.
+    Embedded {
+        /// It is no newer than this.
+        date: Date,
+    },
+    /// A file.
+    File(PathBuf),
+    /// The configuration itself.
+    Inline,
+    /// Certificates that the operator named.
+    OwnAuthority,
+    /// A TUF repository, by way of its cache.
+    Tuf {
+        /// The repository.
+        url: String,
+        /// When it last answered.
+        refreshed_at: OffsetDateTime,
+        /// Until when it vouches for what it answered.
+        expires: OffsetDateTime,
+    },
 }
 
 /// What the items of an instance must have.

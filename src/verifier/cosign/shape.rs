@@ -1,0 +1,89 @@
+//! Which referrers may carry an item, and where in their manifests it is. The list only selects work; the manifest decides (R6).
+
+use super::{evidence::Shape, legacy};
+use crate::{
+    oci::{Artifact, CosignKind, Descriptor, Found, Manifest, Referrer, media_type},
+    reason::Code,
+    verifier::{
+        Check, Rejection,
+        cosign::config::{SignatureFormat, Wanted},
+    },
+};
+
+/// D: simple signing layers as a referrer.
+const SIGNATURE_ARTIFACT: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
+/// E: DSSE layers as a referrer.
+const ATTESTATION_ARTIFACT: &str = "application/vnd.in-toto+json";
+/// F: what every version's media type begins with.
+const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
+
+/// Whether a listed referrer is worth opening. What nobody could use stays unopened.
+pub(super) fn may_carry(referrer: &Referrer, wanted: &Wanted, format: SignatureFormat) -> bool {
+    let wants_signature = matches!(wanted, Wanted::Signature);
+    let wants_kind = |is_signature: bool| format.wants_legacy() && is_signature == wants_signature;
+    match referrer.found {
+        Found::CosignTag(kind) => wants_kind(kind == CosignKind::Signatures),
+        Found::Layout | Found::ReferrersApi | Found::ReferrersTag => {
+            match referrer.descriptor.artifact_type.as_deref() {
+                Some(SIGNATURE_ARTIFACT) => wants_kind(true),
+                Some(ATTESTATION_ARTIFACT) => wants_kind(false),
+                None | Some(media_type::EMPTY) => true,
+                Some(other) => format.wants_bundles() && other.starts_with(BUNDLE),
+            }
+        }
+    }
+}
+
+/// The items of an artifact: each a layer, with the shape that it has. None: the artifact carries nothing of this kind (R9).
+///
+/// # Errors
+/// [`Rejection`]: it is one, and malformed (R8).
+pub(super) fn layers<'a>(
+    artifact: &'a Artifact,
+    wanted: &Wanted,
+    format: SignatureFormat,
+) -> Result<Vec<(Shape, &'a Descriptor)>, Rejection> {
+    let image = match artifact.manifest() {
+        Manifest::Image(image) => image,
+        Manifest::Index(_) => {
+            let reason = "an index carries no signature";
+            return Err(Rejection::new(Check::Content, Code::BadManifest, reason));
+        }
+    };
+    let shape = match (artifact.found(), artifact.artifact_type()) {
+        (Found::CosignTag(CosignKind::Signatures), _) => Shape::SignatureTag,
+        (Found::CosignTag(CosignKind::Attestations), _) => Shape::AttestationTag,
+        (_, SIGNATURE_ARTIFACT) => Shape::SignatureReferrer,
+        (_, ATTESTATION_ARTIFACT) => Shape::AttestationReferrer,
+        _ => return bundle(&image.layers, format),
+    };
+    let is_signature = matches!(shape, Shape::SignatureReferrer | Shape::SignatureTag);
+    if !format.wants_legacy() || is_signature != matches!(wanted, Wanted::Signature) {
+        return Ok(Vec::new());
+    }
+    Ok(image.layers.iter().map(|layer| (shape, layer)).collect())
+}
+
+/// Exactly one layer, of a bundle's type. The version is the bundle's own word.
+fn bundle(layers: &[Descriptor], format: SignatureFormat) -> Result<Vec<(Shape, &Descriptor)>, Rejection> {
+    let is_bundle = |layer: &&Descriptor| layer.media_type.starts_with(BUNDLE);
+    if !format.wants_bundles() || !layers.iter().any(|layer| is_bundle(&layer)) {
+        return Ok(Vec::new());
+    }
+    match layers {
+        [layer] => Ok(vec![(Shape::Bundle(super::evidence::BundleVersion::V03), layer)]),
+        _ => {
+            let reason = format!("the bundle's manifest has {} layers, it must have one", layers.len());
+            Err(Rejection::new(Check::Content, Code::BadManifest, reason))
+        }
+    }
+}
+
+/// The media type that a layer of this shape has; `None`: any that begins as a bundle's does.
+pub(super) const fn layer_type(shape: Shape) -> Option<&'static str> {
+    match shape {
+        Shape::AttestationReferrer | Shape::AttestationTag => Some(legacy::DSSE_ENVELOPE),
+        Shape::Bundle(_) => None,
+        Shape::SignatureReferrer | Shape::SignatureTag => Some(legacy::SIMPLE_SIGNING),
+    }
+}
