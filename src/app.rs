@@ -22,21 +22,30 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-pub use self::build::{Engine, Materials, build, build_store};
+pub use self::{
+    build::{Engine, Materials, build, build_store},
+    roots::{RootInUse, tuf_sources},
+};
 use self::{
     files::{Fingerprint, fingerprint, named_files},
     metrics::Metrics,
+    roots::Schedule,
 };
 use crate::{
     config::{Config, ConfigError, Fault, Process},
     reason,
     store::{cached::ContentCache, registry::Outside},
+    time::Clock,
+    verifier::cosign::root::source::TufSource,
 };
 
 mod build;
 mod files;
 mod metrics;
+mod roots;
 
+/// How often it is asked whether a TUF repository has its turn.
+const TURN_EVERY: Duration = Duration::from_secs(10);
 /// After so many ticks a configuration that does not work is tried again unchanged: what it names may work by now.
 const RETRY_TICKS: u32 = 30;
 
@@ -84,6 +93,7 @@ pub struct App {
     outside: Outside,
     runtime: Handle,
     metrics: Metrics,
+    clock: Clock,
     current: ArcSwap<Generation>,
     /// When the files began to say something that does not work.
     broken_since: ArcSwap<Option<Instant>>,
@@ -116,6 +126,8 @@ impl App {
         let config = Config::load(file, &process)?;
         let content = ContentCache::new(config.limits.content_cache_bytes);
         let metrics = Metrics::new(outside.meter.as_ref());
+        let clock = Clock::System;
+        fetch_missing(&config, &metrics, clock).await;
         let files = named_files(file, Some(&config));
         let before = fingerprint(&files);
         let materials = Materials { content: content.clone(), outside: outside.clone(), runtime: runtime.clone() };
@@ -123,7 +135,8 @@ impl App {
         say_warnings(&engine);
         let generation = Generation { engine, config, number: 1, loaded_at: Instant::now() };
         metrics.in_force(&generation);
-        metrics.observe(&generation, &content);
+        metrics.observe(&generation, &content, clock.now());
+        say_roots(&generation.engine, clock);
         Ok(Self {
             file: file.to_owned(),
             process,
@@ -131,6 +144,7 @@ impl App {
             outside,
             runtime,
             metrics,
+            clock,
             current: ArcSwap::from_pointee(generation),
             broken_since: ArcSwap::from_pointee(None),
             // What changed since is seen at the first tick.
@@ -143,14 +157,52 @@ impl App {
         self.current.load_full()
     }
 
-    /// Whether the files have been saying something that does not work for longer than `limits.maxStale`.
+    /// Whether the files have been saying something that does not work for longer than `limits.maxStale`, or a trusted root is
+    /// older than its `maxAge`.
     pub fn is_stale(&self, now: Instant) -> bool {
-        let limit = self.current.load().config.limits.max_stale;
-        self.broken_since.load().is_some_and(|since| now.saturating_duration_since(since) > limit)
+        let current = self.current.load();
+        let limit = current.config.limits.max_stale;
+        let wall = self.clock.now();
+        current.engine.roots.iter().any(|root| root.is_too_old(wall))
+            || self.broken_since.load().is_some_and(|since| now.saturating_duration_since(since) > limit)
     }
 
-    /// Looks at the files every `every`, for ever. One look at a time, so that many changes are one new generation (CFG-13).
+    /// Looks at the files every `every` and keeps trusted roots fresh, for ever.
     pub async fn watch(&self, every: Duration) {
+        // The client of a refresh is large, and seldom there.
+        tokio::join!(self.watch_files(every), Box::pin(self.watch_repositories()));
+    }
+
+    /// Asks each TUF repository when it has its turn.
+    async fn watch_repositories(&self) {
+        let mut schedule = Schedule::default();
+        let mut ticks = interval(TURN_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.refresh_due(&mut schedule).await;
+        }
+    }
+
+    /// Asks the TUF repositories that have their turn, one after the other. What they say is taken by the next look at the files.
+    async fn refresh_due(&self, schedule: &mut Schedule) {
+        let generation = self.current();
+        let sources = tuf_sources(&generation.config);
+        let base = &generation.config.base;
+        for source in schedule.due(&sources, base, Instant::now(), self.clock.now()) {
+            if refresh(&source, base, &self.metrics, self.clock).await {
+                schedule.succeeded(&source, Instant::now());
+            } else {
+                schedule.failed(&source, Instant::now());
+                for concern in generation.engine.roots.iter().filter_map(|root| root.concern(self.clock.now())) {
+                    tracing::warn!(target: "countersign", warning = %concern, "a trusted root grows old");
+                }
+            }
+        }
+    }
+
+    /// One look at a time, so that many changes are one new generation (CFG-13).
+    async fn watch_files(&self, every: Duration) {
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -163,7 +215,7 @@ impl App {
     /// over, and the `..data` link of a mounted `ConfigMap` swapped (CFG-12).
     pub async fn look(&self) -> Look {
         let mut seen = self.seen.lock().await;
-        self.metrics.observe(&self.current.load(), &self.content);
+        self.metrics.observe(&self.current.load(), &self.content, self.clock.now());
         let now = read_fingerprint(seen.files.clone()).await;
         seen.ticks = seen.ticks.saturating_add(1);
         let retry = self.broken_since.load().is_some() && seen.ticks >= RETRY_TICKS;
@@ -194,7 +246,8 @@ impl App {
 
     fn take(&self, generation: Generation) {
         self.metrics.in_force(&generation);
-        self.metrics.observe(&generation, &self.content);
+        self.metrics.observe(&generation, &self.content, self.clock.now());
+        say_roots(&generation.engine, self.clock);
         say_warnings(&generation.engine);
         tracing::info!(target: "countersign", generation = generation.number, "the configuration was renewed");
         self.current.store(Arc::new(generation));
@@ -222,6 +275,7 @@ impl App {
             Ok(Err(error)) => return (self.files_of_current(), Err(error.into())),
             Err(_) => return (self.files_of_current(), Err(AppError::Moving)),
         };
+        fetch_missing(&config, &self.metrics, self.clock).await;
         let files = named_files(&self.file, Some(&config));
         let before = read_fingerprint(files.clone()).await;
         let materials =
@@ -243,6 +297,39 @@ impl App {
 
 fn invalid(file: &Path, faults: Vec<Fault>) -> AppError {
     ConfigError::Invalid { file: file.to_owned(), faults }.into()
+}
+
+/// Which trusted roots are in force, and how old they are.
+fn say_roots(engine: &Engine, clock: Clock) {
+    for root in &engine.roots {
+        tracing::info!(target: "countersign", root = %root.name, origin = %root.origin, "a trusted root is in force");
+        if let Some(concern) = root.concern(clock.now()) {
+            tracing::warn!(target: "countersign", warning = %concern, "a trusted root grows old");
+        }
+    }
+}
+
+/// Asks the repositories without which there could be no engine. What fails is said again when the engine is built.
+async fn fetch_missing(config: &Config, metrics: &Metrics, clock: Clock) {
+    for source in roots::unusable(config).await {
+        refresh(&source, &config.base, metrics, clock).await;
+    }
+}
+
+/// Whether the repository's answer could be taken.
+async fn refresh(source: &TufSource, base: &Path, metrics: &Metrics, clock: Clock) -> bool {
+    let refreshed = roots::refresh(source, base, clock).await;
+    metrics.refreshed(refreshed.is_ok());
+    match refreshed {
+        Ok(origin) => {
+            tracing::info!(target: "countersign", root = %source.name(), origin = %origin, "a trusted root was fetched");
+            true
+        }
+        Err(fault) => {
+            tracing::warn!(target: "countersign", root = %source.name(), error = %reason::chain(&fault), "a trusted root could not be fetched; the last good one stays");
+            false
+        }
+    }
 }
 
 fn say_warnings(engine: &Engine) {

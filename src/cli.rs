@@ -52,7 +52,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Serve),
-    Verify(verify::Verify),
+    // Boxed: it has many flags.
+    Verify(Box<verify::Verify>),
     Discover(discover::Discover),
     Resolve(resolve::Resolve),
     Check(check::Check),

@@ -1,10 +1,10 @@
 //! `countersign demo`: the main job on one machine, with nothing faked between Gatekeeper's question and the answer.
 //!
 //! ```text
-//!  pki ─► signers ─► images ──push──► registry (in process, loopback)
-//!                                       ▲
-//!  gatekeeper ──HTTPS, mTLS──► provider │ the real server, from a real configuration file
-//!  (the bundled template)               ┘
+//!  pki ─► signers ─► images ────┬─push──► registry (in process, loopback)
+//!  sigstore ───────► cosigned ──┘         ▲
+//!  gatekeeper ──HTTPS, mTLS──► provider ──┘ the real server, from a real configuration file
+//!  (the bundled template)
 //! ```
 
 use std::{
@@ -22,12 +22,13 @@ use self::{
     images::{Expected, Image, Pusher, Signers},
     pki::{Authority, GATEKEEPER_NAME, Validity},
     pods::Sample,
-    provider::{Files, Provider},
+    provider::{Files, Provider, Trust},
     registry::Registry,
     table::{Check, Decision, Report, Row},
 };
 use crate::{reason, time::Clock};
 
+mod cosigned;
 mod gatekeeper;
 mod images;
 mod pki;
@@ -35,6 +36,7 @@ mod pods;
 mod provider;
 mod registry;
 mod signers;
+pub mod sigstore;
 mod table;
 
 pub use self::table::Colour;
@@ -125,10 +127,14 @@ impl Stage {
         let registry = Registry::start().await?;
         let unreachable = unreachable_host().await?;
         let signers = Signers::new(&root, &namesake, now)?;
-        let images = Pusher { registry: &registry, signers: &signers, now }.push_all(&unreachable).await?;
+        let cosigners = cosigned::Signers::new(now)?;
+        let mut images = Pusher { registry: &registry, signers: &signers, now }.push_all().await?;
+        images.extend(cosigned::Pusher { registry: &registry, signers: &cosigners }.push_all().await?);
+        images.extend(images::absent(&unreachable));
 
         let identity = clients.client(GATEKEEPER_NAME, valid)?;
-        let files = Files::write(&root, &serving, &clients, &identity, &[&registry.host(), &unreachable], valid)?;
+        let trust = Trust { root: &root, serving: &serving, clients: &clients, cosigners: &cosigners };
+        let files = Files::write(&trust, &identity, &[&registry.host(), &unreachable], valid)?;
         let provider = Provider::start(&files).await?;
         let client = |pair| Gatekeeper::new(provider.address(), &serving.pem(), pair);
         let (other, alien) =
@@ -280,12 +286,25 @@ mod tests {
         rows.into_iter().map(row).collect()
     }
 
+    /// The rows of both tables, without what differs from run to run: times, and the widths of columns.
+    fn rows(text: &str) -> Vec<String> {
+        let without_time = |line: &str| -> Option<String> {
+            let (before, after) = line.split_once(" ms ")?;
+            let (before, _) = before.rsplit_once(' ')?;
+            let words: Vec<&str> = before.split_whitespace().chain(after.split_whitespace()).collect();
+            Some(words.join(" "))
+        };
+        text.lines().filter(|line| line.starts_with(['✓', '•'])).filter_map(without_time).collect()
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn every_decision_is_the_expected_one_and_strangers_are_refused() {
         let stage = Stage::set().await.unwrap();
         let report = stage.play().await.unwrap().conclude();
         assert!(report.as_expected, "\n{}\n{:#?}", report.text(Colour::Never), report.images);
-        assert_eq!((report.images.len(), report.pods.len(), report.checks.len()), (11, 6, 4));
+        assert_eq!((report.images.len(), report.pods.len(), report.checks.len()), (19, 7, 4));
+        let shown = report.text(Colour::Never);
+        assert_eq!(rows(README), rows(&shown), "README.md's tables should be:\n\n{shown}");
         let directions = stage.provider.directions(&stage.files, &stage.registry.host(), &stage.images);
         for needed in ["curl --cacert ", "/gatekeeper.key ", "https://127.0.0.1:"] {
             assert!(directions.contains(needed), "{directions}");

@@ -8,8 +8,8 @@
 //!                               3 server                keys together, bounded; answers in request order
 //!                               4 oci::Reference        parse, or refuse this key; store.resolve ──► Subject
 //!                               5 executor::cache       a verdict that is still true ends here
-//!   registry ◄──HTTPS────────── 6 store.referrers       list; policy and can_verify drop what cannot matter
-//!                               7 executor::examine     each referrer: Content::check ─► Artifact::read ─► verifier
+//!   registry ◄──HTTPS────────── 6 store.referrers       list, where a verifier says; can_verify drops what cannot matter
+//!                               7 executor::examine     each referrer: Content::check ─► Artifact::read ─► verifier ─► items
 //!                               8 policy.decide         Evidence ─► Decision ─► Verdict; report::wire renders
 //!   Gatekeeper ◄── item value (yes, no) │ systemError (don't know, broken)
 //! ```
@@ -19,9 +19,10 @@
 //! | constructor | checks |
 //! |---|---|
 //! | [`oci::Content::check`] | the bytes have their descriptor's size and digest |
-//! | [`oci::Artifact::read`] | the referrer's manifest names this subject |
-//! | [`verifier::Verified::conclude`] | integrity and subject passed, authenticity was judged, it is still true |
+//! | [`oci::Artifact::read`] | the referrer's manifest names this subject, or cosign's tag does and then the signed bytes must |
+//! | [`verifier::Verified::conclude`] | integrity or signature, and subject, passed; authenticity was judged; it is still true |
 //! | [`verifier::Waiver`] | nothing: the operator wrote `skip` for a named scope, and every report shows it |
+//! | `require: { static: { action: pass } }` | nothing: the operator wrote it for a named scope; every report and count shows it |
 //!
 //! Everything else only passes these on. A definite *no* ([`verifier::Rejection`]), *don't know*
 //! ([`verifier::Undecided`]) and *broken* ([`reason::Class::Broken`]) stay apart down to the wire.
@@ -31,17 +32,17 @@
 //! ```text
 //! main.rs      flags, telemetry, run; prints an error chain, sets the exit code
 //! cli/         serve · verify · discover · resolve · demo · check: a file each, thin
-//! demo/        pki, signers, registry, a Gatekeeper-shaped client (feature `demo`)
+//! demo/        pki, signers, a mini Sigstore, registry, a Gatekeeper-shaped client (feature `demo`)
 //! server/      external data, verify, mutate, admin, tls
 //! app          composition root: configuration → keys → plugins → Executor; swaps generations
 //! config       the operator's YAML; names every plugin's own Config; cross-field checks
 //! executor/    reference → verdict: resolve, list, examine, decide; flights, places, verdict cache
 //! report/      VerifierReport, Verdict, Decision; `wire` alone knows Ratify's shapes
-//! policy/      trait PolicyProvider; scope, threshold (any / all / atLeast by distinct signer)
-//! verifier/    trait Verifier; notation
+//! policy/      trait PolicyProvider; threshold (any / all / atLeast by distinct signer / static)
+//! verifier/    trait Verifier; notation, cosign (signatures, attestations; trusted roots)
 //! store/       trait Store; registry, layout, routed, cached
-//! oci/         Reference, Repository, Digest, Descriptor, Manifest; Subject, Referrer, Artifact, Content
-//! crypto/      algorithms, X.509: pure and synchronous
+//! oci/         Reference, Repository, Scope, Digest, Descriptor, Manifest; Subject, Referrer, Artifact, Content
+//! crypto/      algorithms, schemes, X.509, DSSE, timestamps: pure and synchronous
 //! reason       every stable code with meaning and remedy; the printer of error chains
 //! json duration flight tenant time telemetry   strict JSON · `24h` · one task for equal calls · who asks · the one clock · logs, metrics, traces
 //! ```

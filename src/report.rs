@@ -103,11 +103,38 @@ pub enum Decision {
     Allow {
         /// `None`: the evidence names no end.
         valid_until: Option<OffsetDateTime>,
+        /// The operator's words, where nothing but the policy's `static: pass` admits; then there is no evidence.
+        stated: Option<String>,
     },
     /// A definite no.
     Deny(Reason),
     /// Not an answer; never cached as a no.
     Undecided(Reason),
+}
+
+impl Decision {
+    /// A yes that rests on evidence.
+    pub const fn allow(valid_until: Option<OffsetDateTime>) -> Self {
+        Self::Allow { valid_until, stated: None }
+    }
+
+    /// The stable code, as reports, logs and metrics say it.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Allow { stated: None, .. } => Code::Verified,
+            Self::Allow { stated: Some(_), .. } => Code::StaticPass,
+            Self::Deny(reason) | Self::Undecided(reason) => reason.code,
+        }
+    }
+
+    /// The decision in words.
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Allow { stated: None, .. } => Code::Verified.meaning(),
+            Self::Allow { stated: Some(message), .. } => message,
+            Self::Deny(reason) | Self::Undecided(reason) => &reason.message,
+        }
+    }
 }
 
 /// The answer for a key: the decision, and the reports that led to it.
@@ -121,4 +148,25 @@ pub struct Verdict {
     pub policy: String,
     /// Each verifier's words, in listing order.
     pub reports: Vec<VerifierReport>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{wire::Rendered, *};
+
+    // R106
+    #[test]
+    fn a_pass_without_evidence_is_said_wherever_a_decision_is() {
+        let decision = Decision::Allow { valid_until: None, stated: Some("old images".to_owned()) };
+        assert_eq!((decision.code(), decision.message()), (Code::StaticPass, "old images"));
+        let verdict = Verdict { subject: None, decision, policy: "**".to_owned(), reports: Vec::new() };
+        let rendered = Rendered::of("app", &verdict);
+        assert!(rendered.is_success());
+        let mut value = Vec::new();
+        rendered.write_value(&mut value, "0", OffsetDateTime::UNIX_EPOCH);
+        let value: serde_json::Value = serde_json::from_slice(&value).unwrap();
+        assert_eq!((&value["code"], &value["message"]), (&"STATIC_PASS".into(), &"old images".into()));
+        assert_eq!(value["warnings"], serde_json::json!(["admitted without evidence by the policy: old images"]));
+        assert_eq!(Decision::allow(None).code(), Code::Verified);
+    }
 }

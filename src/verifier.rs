@@ -504,6 +504,12 @@ impl VerifyError {
     }
 }
 
+impl From<Undecided> for VerifyError {
+    fn from(undecided: Undecided) -> Self {
+        Self::Undecided(undecided)
+    }
+}
+
 impl From<Rejection> for VerifyError {
     fn from(rejection: Rejection) -> Self {
         Self::Rejected(rejection)

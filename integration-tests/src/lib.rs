@@ -8,9 +8,11 @@
     reason = "a fake that cannot be set up fails its test loudly"
 )]
 
+pub mod conformance;
 pub mod layout;
 pub mod notation;
 pub mod pki;
 pub mod provider;
 pub mod registry;
 pub mod shelf;
+pub mod sigstore;

@@ -8,14 +8,21 @@
 )]
 
 mod cached;
+mod cases;
 mod catalogue;
 mod codes;
+mod conformance;
+mod cosign_fixtures;
 mod layering;
 mod layout;
+mod mini_sigstore;
 mod notation_fixtures;
 mod notation_flips;
 mod readme;
+mod real_bundles;
 mod registry;
 mod rego;
 mod routed;
+mod second_opinions;
 mod serve;
+mod sigstore_mutations;

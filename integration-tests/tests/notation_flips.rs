@@ -18,7 +18,7 @@ use countersign::{
 };
 use serde_json::Value as Json;
 
-use crate::notation_fixtures::{cases, fixtures};
+use crate::cases::{cases, fixtures};
 
 /// An envelope of the fixtures that is whole, and where in it nothing may change.
 struct Whole {
@@ -56,7 +56,7 @@ fn blob(digest: &str) -> Vec<u8> {
 /// Every envelope of an accepted case that is whole, once; some accepted cases have broken signatures beside a good one.
 fn accepted() -> Vec<Whole> {
     let mut found: BTreeMap<String, Whole> = BTreeMap::new();
-    for case in cases().into_iter().filter(|case| case.expected == "accept") {
+    for case in cases("notation.json").into_iter().filter(|case| case.expected == "accept") {
         for signature in &case.signatures {
             let manifest: Json = serde_json::from_slice(&blob(signature)).unwrap();
             let layers = manifest.get("layers").or_else(|| manifest.get("blobs"));

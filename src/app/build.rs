@@ -4,7 +4,10 @@ use std::{error::Error, path::PathBuf, sync::Arc};
 
 use tokio::runtime::Handle;
 
-use super::files::{Fingerprint, fingerprint};
+use super::{
+    files::{Fingerprint, fingerprint},
+    roots::{self, RootInUse},
+};
 use crate::{
     config::{Config, Fault, LayoutConfig, StoreConfig, StoreKind, VerifierConfig, VerifierKind},
     executor::{Executor, Parts},
@@ -41,6 +44,8 @@ pub struct Engine {
     pub warnings: Vec<String>,
     /// How many trust stores vouch for nobody.
     pub store_faults: usize,
+    /// The trusted roots in force.
+    pub roots: Vec<RootInUse>,
     /// How many checks trust policies leave out by the operator's word.
     pub weakenings: usize,
 }
@@ -68,7 +73,8 @@ pub async fn build(config: &Config, materials: &Materials) -> Result<Engine, Vec
                 runtime: materials.runtime.clone(),
                 meter: materials.outside.meter.clone(),
             };
-            Ok(Engine { executor: Executor::new(parts), warnings, store_faults, weakenings })
+            let (executor, roots) = (Executor::new(parts), roots::in_use(config));
+            Ok(Engine { executor, warnings, store_faults, roots, weakenings })
         }
         _ => Err(faults),
     }
@@ -97,21 +103,21 @@ fn build_verifiers(config: &Config, faults: &mut Vec<Fault>) -> Verifiers {
     let mut built = Verifiers::default();
     for VerifierConfig { name, kind, at } in &config.verifiers {
         let own = Arc::clone(name);
-        let mut faulty = |path: &str, fault: &(dyn Error + 'static)| {
+        let mut report = |path: &str, fault: &(dyn Error + 'static)| {
             faults.push(config.fault(format!("{at}.{path}"), reason::chain(fault)));
         };
         match kind {
             VerifierKind::Attestation(attestation) => match Cosign::load_attestation(own, attestation, &config.base) {
                 Ok(attestation) => built.add_cosign(attestation),
-                Err(found) => found.iter().for_each(|fault| faulty(fault.path(), fault)),
+                Err(found) => found.iter().for_each(|fault| report(fault.path(), fault)),
             },
             VerifierKind::Cosign(cosign) => match Cosign::load(own, cosign, &config.base) {
                 Ok(cosign) => built.add_cosign(cosign),
-                Err(found) => found.iter().for_each(|fault| faulty(fault.path(), fault)),
+                Err(found) => found.iter().for_each(|fault| report(fault.path(), fault)),
             },
             VerifierKind::Notation(notation) => match Notation::load(own, notation, &config.base) {
                 Ok(notation) => built.add_notation(notation),
-                Err(found) => found.iter().for_each(|fault| faulty(&fault.path(), fault)),
+                Err(found) => found.iter().for_each(|fault| report(&fault.path(), fault)),
             },
         }
     }

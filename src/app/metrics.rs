@@ -1,6 +1,10 @@
 //! What is measured of generations, and of what they share.
 
-use opentelemetry::metrics::{Counter, Gauge, Meter};
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Gauge, Meter},
+};
+use time::OffsetDateTime;
 
 use super::Generation;
 use crate::store::cached::ContentCache;
@@ -17,6 +21,8 @@ struct Instruments {
     content: Gauge<u64>,
     store_faults: Gauge<u64>,
     warnings: Gauge<u64>,
+    root_age: Gauge<f64>,
+    root_refreshes: Counter<u64>,
     weakenings: Gauge<u64>,
 }
 
@@ -46,6 +52,15 @@ impl Metrics {
                     .u64_gauge("countersign_trust_store_faults")
                     .with_description("Trust stores that vouch for nobody: missing, empty or bad")
                     .build(),
+                root_age: meter
+                    .f64_gauge("countersign_trusted_root_age")
+                    .with_unit("s")
+                    .with_description("Age of the oldest trusted root in force that was fetched, or is compiled in")
+                    .build(),
+                root_refreshes: meter
+                    .u64_counter("countersign_trusted_root_refreshes")
+                    .with_description("Times a TUF repository was asked for a trusted root, by result")
+                    .build(),
                 weakenings: meter
                     .u64_gauge("countersign_trust_policy_weakenings")
                     .with_description("Checks that trust policies leave out: ignoreTlog, ignoreSct, useCurrentTime")
@@ -71,6 +86,8 @@ impl Metrics {
         if let Some(instruments) = &self.0 {
             let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
             instruments.failures.add(0, &[]);
+            instruments.root_refreshes.add(0, &[result(true)]);
+            instruments.root_refreshes.add(0, &[result(false)]);
             instruments.generation.record(generation.number, &[]);
             instruments.store_faults.record(number(generation.engine.store_faults), &[]);
             instruments.weakenings.record(number(generation.engine.weakenings), &[]);
@@ -78,13 +95,29 @@ impl Metrics {
         }
     }
 
-    /// What changes by itself: age, and how full the caches are.
-    pub(super) fn observe(&self, generation: &Generation, content: &ContentCache) {
+    /// A TUF repository was asked.
+    pub(super) fn refreshed(&self, succeeded: bool) {
         if let Some(instruments) = &self.0 {
+            instruments.root_refreshes.add(1, &[result(succeeded)]);
+        }
+    }
+
+    /// What changes by itself: ages, and how full the caches are.
+    pub(super) fn observe(&self, generation: &Generation, content: &ContentCache, now: OffsetDateTime) {
+        if let Some(instruments) = &self.0 {
+            for origin in ["embedded", "tuf"] {
+                let roots = generation.engine.roots.iter().filter(|root| root.origin.kind() == origin);
+                let oldest = roots.filter_map(|root| root.origin.age(now)).max().unwrap_or_default();
+                instruments.root_age.record(oldest.as_seconds_f64(), &[KeyValue::new("origin", origin)]);
+            }
             instruments.age.record(generation.loaded_at.elapsed().as_secs_f64(), &[]);
             content.settle();
             instruments.content.record(content.bytes(), &[]);
             generation.engine.executor.observe();
         }
     }
+}
+
+fn result(succeeded: bool) -> KeyValue {
+    KeyValue::new("result", if succeeded { "success" } else { "failure" })
 }

@@ -13,6 +13,7 @@ use crate::{
     config::{Config, ConfigError, Process},
     reason, server,
     telemetry::{DecisionLog, Telemetry},
+    time::Clock,
 };
 
 /// Validates a configuration with all that it names, and says everything that is wrong with it. Reaches no network.
@@ -48,6 +49,13 @@ impl Check {
         let mut out = io::stdout().lock();
         for warning in &engine.warnings {
             writeln!(out, "warning: {}", reason::printable(warning, reason::MAX_OUTSIDE_TEXT_BYTES))?;
+        }
+        for root in &engine.roots {
+            let line = format!("trusted root {}: {}", root.name, root.origin);
+            writeln!(out, "{}", reason::printable(&line, reason::MAX_OUTSIDE_TEXT_BYTES))?;
+            if let Some(concern) = root.concern(Clock::System.now()) {
+                writeln!(out, "warning: {}", reason::printable(&concern, reason::MAX_OUTSIDE_TEXT_BYTES))?;
+            }
         }
         let (stores, verifiers, policies) = (config.stores.len(), config.verifiers.len(), config.policies.len());
         writeln!(out, "{} is valid: stores {stores}, verifiers {verifiers}, policies {policies}", file.display())?;

@@ -68,7 +68,8 @@ pub(super) fn write_refusal(out: &mut impl Write, style: Style, key: &str, reaso
 pub(super) fn write_verdict(out: &mut impl Write, style: Style, key: &str, verdict: &Verdict) -> io::Result<()> {
     let Verdict { subject, decision, policy, reports } = verdict;
     let (mark, word) = match decision {
-        Decision::Allow { .. } => (Mark::Yes, "verified"),
+        Decision::Allow { stated: None, .. } => (Mark::Yes, "verified"),
+        Decision::Allow { stated: Some(_), .. } => (Mark::Yes, "admitted without evidence"),
         Decision::Deny(_) => (Mark::No, "refused"),
         Decision::Undecided(_) => (Mark::Open, "undecided"),
     };
@@ -80,8 +81,12 @@ pub(super) fn write_verdict(out: &mut impl Write, style: Style, key: &str, verdi
         writeln!(out, "  policy   {}", plain(policy))?;
     }
     match decision {
-        Decision::Allow { valid_until: Some(until) } => writeln!(out, "  until    {}", rfc3339(*until))?,
-        Decision::Allow { valid_until: None } => {}
+        Decision::Allow { stated: Some(message), .. } => {
+            let code = decision.code();
+            write_reason(out, "  ", &Reason::new(code, message))?;
+        }
+        Decision::Allow { valid_until: Some(until), stated: None } => writeln!(out, "  until    {}", rfc3339(*until))?,
+        Decision::Allow { valid_until: None, stated: None } => {}
         Decision::Deny(reason) | Decision::Undecided(reason) => write_reason(out, "  ", reason)?,
     }
     let mut last = None;

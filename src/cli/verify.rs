@@ -31,6 +31,8 @@ use crate::{
     verifier::notation,
 };
 
+mod cosign;
+
 /// References that are verified side by side.
 const AT_ONCE: usize = 16;
 /// What stands where a reply of the server has a trace.
@@ -44,6 +46,10 @@ const TRACE: &str = "00000000000000000000000000000000";
 #[command(after_help = "Examples:
   countersign verify registry.example.com/app:1.2 --config countersign.yaml
   countersign verify app@sha256:… --trust-policy trustpolicy.json --trust-store ~/.config/notation/truststore
+  countersign verify registry.example.com/app:1.2 --key cosign.pub
+  countersign verify ghcr.io/acme/app:1.2 --certificate-oidc-issuer https://token.actions.githubusercontent.com \\
+      --certificate-identity-regexp 'https://github.com/acme/app/.*'
+  countersign verify registry.example.com/app:1.2 --type vuln --key cosign.pub --insecure-ignore-tlog
   countersign verify localhost:5000/app:dev --trust-policy p.json --trust-store truststore \\
       --plain-http localhost:5000 --allow-loopback localhost:5000
   countersign verify registry.example.com/app:1.2 --config c.yaml --layout ./images --at 2026-01-01T00:00:00Z --output json")]
@@ -52,7 +58,7 @@ pub(super) struct Verify {
     #[arg(required = true, value_name = "REF")]
     references: Vec<String>,
     /// The configuration that the server uses
-    #[arg(long, value_name = "FILE", required_unless_present = "trust_policy")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["trust_policy", "key", "identity"])]
     config: Option<PathBuf>,
     /// Instead of a configuration: Notation's trustpolicy.json
     #[arg(long, value_name = "FILE", requires = "trust_store", conflicts_with = "config")]
@@ -64,7 +70,7 @@ pub(super) struct Verify {
     #[arg(long, short = 'm', value_name = "KEY=VALUE", value_parser = pair, requires = "trust_policy")]
     user_metadata: Vec<(String, String)>,
     /// Instead of a configuration: how many signatures of an image are tried at most (default: 100)
-    #[arg(long, value_name = "N", requires = "trust_policy")]
+    #[arg(long, value_name = "N", conflicts_with = "config")]
     max_signatures: Option<NonZeroUsize>,
     #[command(flatten)]
     places: Places,
@@ -77,6 +83,11 @@ pub(super) struct Verify {
     /// How the answer is printed
     #[arg(long, value_enum, default_value_t = Output::Tree)]
     output: Output,
+    // Last: their heading would stand over what follows.
+    #[command(flatten)]
+    cosign: cosign::Cosign,
+    #[command(flatten)]
+    workflow: cosign::GithubWorkflow,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -134,25 +145,32 @@ impl Verify {
             trust_store,
             user_metadata,
             max_signatures,
+            cosign,
+            workflow,
             places,
             at,
             timeout,
             output,
         } = self;
+        let hosts = || {
+            let parsed: Vec<Reference> = references.iter().filter_map(|text| Reference::parse(text).ok()).collect();
+            places.hosts(&parsed, process)
+        };
+        let base = Path::new(".").to_owned();
         let (config, file) = match (config, trust_policy, trust_store) {
             (Some(file), _, _) => (Config::load(&file, process)?, file),
             (None, Some(policy), Some(store)) => {
-                let parsed: Vec<Reference> = references.iter().filter_map(|text| Reference::parse(text).ok()).collect();
-                let hosts = places.hosts(&parsed, process);
-                let base = Path::new(".").to_owned();
                 let mut notation = notation::Config::of_files(absolute(&policy)?, absolute(&store)?);
                 notation.user_metadata = user_metadata.into_iter().collect();
                 if let Some(most) = max_signatures {
                     notation.max_signature_attempts = most.get();
                 }
-                (Config::of_notation(notation, hosts, base), policy)
+                (Config::of_notation(notation, hosts(), base), policy)
             }
-            (None, _, _) => anyhow::bail!("either --config, or --trust-policy with --trust-store, is needed"),
+            (None, _, _) => {
+                let most = max_signatures.map(NonZeroUsize::get);
+                (cosign.into_config(workflow, most, hosts(), base)?, PathBuf::from(cosign::PLACE))
+            }
         };
         let config = places.take_layout(config)?;
         let engine = registries::engine(&config, &file).await?;
@@ -161,25 +179,29 @@ impl Verify {
         }
         let now = at.map_or(Clock::System, Clock::Fixed).now();
         let told = ask_all(&engine, &references, now, timeout).await;
-        match output {
-            Output::Json => {
-                let mut out = io::stdout().lock();
-                serde_json::to_writer(&mut out, &document(&told, now)?)?;
-                writeln!(out)?;
-            }
-            Output::Tree => {
-                let style = Style::of(io::stdout().is_terminal() && !process.no_color());
-                let mut out = io::stdout().lock();
-                for (key, told) in &told {
-                    match told {
-                        Told::Answered(answer) => write_verdict(&mut out, style, key, &answer.verdict)?,
-                        Told::Malformed(reason) => super::tree::write_refusal(&mut out, style, key, reason)?,
-                    }
+        print(&told, output, now, process)?;
+        Ok(conclude(told.iter().map(|(_, told)| told)))
+    }
+}
+
+fn print(told: &[(String, Told)], output: Output, now: OffsetDateTime, process: &Process) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match output {
+        Output::Json => {
+            serde_json::to_writer(&mut out, &document(told, now)?)?;
+            writeln!(out)?;
+        }
+        Output::Tree => {
+            let style = Style::of(io::stdout().is_terminal() && !process.no_color());
+            for (key, told) in told {
+                match told {
+                    Told::Answered(answer) => write_verdict(&mut out, style, key, &answer.verdict)?,
+                    Told::Malformed(reason) => super::tree::write_refusal(&mut out, style, key, reason)?,
                 }
             }
         }
-        Ok(conclude(told.iter().map(|(_, told)| told)))
     }
+    Ok(())
 }
 
 async fn ask_all(
@@ -261,7 +283,7 @@ mod tests {
 
     #[test]
     fn one_refusal_outweighs_what_is_open_and_that_outweighs_every_yes() {
-        let yes = || answered(Decision::Allow { valid_until: None });
+        let yes = || answered(Decision::allow(None));
         let no = || answered(Decision::Deny(Reason::new(Code::NoSignature, "none")));
         let open = || answered(Decision::Undecided(Reason::new(Code::Timeout, "late")));
         let malformed = || Told::Malformed(Reason::new(Code::RefInvalid, "no reference"));
@@ -280,7 +302,7 @@ mod tests {
     #[test]
     fn json_has_each_key_once_as_an_item_or_as_undecided() {
         let told = [
-            ("a".to_owned(), answered(Decision::Allow { valid_until: None })),
+            ("a".to_owned(), answered(Decision::allow(None))),
             ("b".to_owned(), answered(Decision::Undecided(Reason::new(Code::Timeout, "late")))),
             ("C".to_owned(), Told::Malformed(Reason::new(Code::RefInvalid, "no reference"))),
         ];

@@ -32,7 +32,54 @@ fn every_sample_is_a_configuration() {
             count += 1;
         }
     }
-    assert_eq!(count, 4);
+    assert_eq!(count, 5);
+}
+
+#[test]
+fn the_sigstore_sample_holds_by_its_own_rules() {
+    let base = tempfile::tempdir().unwrap();
+    fs::create_dir(base.path().join("cosign")).unwrap();
+    let key = include_str!("../verifier/cosign/vectors/keys/p256.pem");
+    for name in ["2025.pub", "2026.pub", "scanner.pub"] {
+        fs::write(base.path().join("cosign").join(name), key).unwrap();
+    }
+    let root = sigstore_trust_root::SigstoreInstance::PublicGood.embedded_trusted_root_json();
+    fs::write(base.path().join("cosign/trusted_root.json"), root).unwrap();
+    let ca = crate::crypto::testing::chain(&[crate::crypto::testing::ca("acme", None)]);
+    fs::write(base.path().join("cosign/ca.pem"), &ca.der[0]).unwrap();
+    let text = include_str!("../../config/cosign.yaml");
+    let config = Config::parse(text, base.path(), &Process::default()).unwrap();
+    let compiled: Vec<_> = config
+        .verifiers
+        .iter()
+        .map(|verifier| match &verifier.kind {
+            VerifierKind::Attestation(attestation) => attestation.compile(&config.base).unwrap(),
+            VerifierKind::Cosign(cosign) => cosign.compile(&config.base).unwrap(),
+            VerifierKind::Notation(_) => panic!("another verifier"),
+        })
+        .collect();
+    let policies: Vec<usize> = compiled.iter().map(|compiled| compiled.policies.len()).collect();
+    assert_eq!(policies, [4, 1]);
+    // R111: ignoreTlog twice, ignoreSct, useCurrentTime, an issuer that may be any.
+    assert_eq!(compiled[0].warnings.len(), 5, "{:?}", compiled[0].warnings);
+    assert_eq!(compiled[1].warnings, Vec::<String>::new());
+}
+
+#[test]
+fn faults_of_the_sigstore_types_have_lines_and_neighbours() {
+    let of = |verifier: &str| faults(&with("verifiers", verifier));
+    let unknown = of("[{name: notary, type: cosing}]");
+    assert!(
+        unknown[0].contains("verifiers have types attestation, cosign, notation; did you mean `cosign`?"),
+        "{unknown:?}"
+    );
+    let unknown = of("[{name: notary, type: cosign, trustPolicies: [{name: a, scopes: ['**'], ignoreTLog: true}]}]");
+    assert!(unknown[0].contains("verifiers[0].trustPolicies[0].ignoreTLog: unknown field"), "{unknown:?}");
+    assert!(unknown[0].ends_with("did you mean `ignoreTlog`?"), "{unknown:?}");
+    let missing = of("[{name: notary, type: attestation, trustPolicies: []}]");
+    assert!(missing[0].contains("missing field `predicateType`"), "{missing:?}");
+    let age = of("[{name: notary, type: attestation, predicateType: vuln, maxAge: 0s, trustPolicies: []}]");
+    assert!(age[0].contains("verifiers[0].maxAge: must be at least 1s"), "{age:?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@
 
 use std::time::Duration;
 
+use der::asn1::{AnyRef, ObjectIdentifier};
 use time::OffsetDateTime;
 
 use super::{scheme::HashAlgorithm, x509::Certificate};
@@ -138,7 +139,7 @@ impl Timestamp {
     /// How far the time may be off, either way: what the token says; a second where it says nothing under ETSI's policy for
     /// best practice; else nothing.
     ///
-    /// Rule: RFC 3161 §2.4.2; ETSI EN 319 421 §5.2; `notation.md` 3.4 step 4.
+    /// Rule: RFC 3161 §2.4.2; ETSI EN 319 421; `notation.md` 3.4 step 4.
     pub const fn accuracy(&self) -> Duration {
         self.info.accuracy
     }
@@ -189,14 +190,13 @@ impl Timestamp {
     pub fn verify(&self, message: &[u8], trust: &Trust<'_>) -> Result<VerifiedTime, TspError> {
         let mut refused = TspError::SignerUnknown { signer: self.data.signer.id.to_string() };
         for signer in signer::candidates(&self.data, trust) {
-            match self.judge(signer, message, trust) {
+            let error = match self.judge(signer, message, trust) {
                 Ok(verified) => return Ok(verified),
-                // What a certificate on a path to an anchor did wrong says more than that another has no path.
-                Err(TspError::NoPath { .. }) if !matches!(refused, TspError::SignerUnknown { .. }) => {}
-                Err(error) if matches!(refused, TspError::SignerUnknown { .. } | TspError::NoPath { .. }) => {
-                    refused = error
-                }
-                Err(_) => {}
+                Err(error) => error,
+            };
+            // What is wrong with a signer on a path to an anchor says more than that another has none.
+            if matches!(refused, TspError::SignerUnknown { .. } | TspError::NoPath { .. }) {
+                refused = error;
             }
         }
         Err(refused)
@@ -205,9 +205,14 @@ impl Timestamp {
     fn judge(&self, signer: &Certificate, message: &[u8], trust: &Trust<'_>) -> Result<VerifiedTime, TspError> {
         let paths = path::find(signer, self.certificates(), trust)?;
         signer::check(&self.data, signer, trust.profile)?;
-        let chain = path::first_that_fits(paths, trust.profile, self.time(), self.data.signer.attributes.signing_time)?;
+        let chain = paths.first_that_fits(trust.profile, &self.moments())?;
         self.check_imprint(message)?;
         Ok(VerifiedTime { time: self.time(), accuracy: self.accuracy(), chain })
+    }
+
+    /// When the certificates must be valid: at `genTime`, and when the signer says to have signed, where it does.
+    fn moments(&self) -> Vec<OffsetDateTime> {
+        [Some(self.time()), self.data.signer.attributes.signing_time].into_iter().flatten().collect()
     }
 }
 
@@ -217,8 +222,7 @@ fn bounded(der: &[u8]) -> Result<(), TspError> {
 }
 
 /// SHA-256, SHA-384 or SHA-512 by its OID, with parameters that are NULL or absent.
-fn hash_of(oid: der::asn1::ObjectIdentifier, parameters: Option<der::asn1::AnyRef<'_>>) -> Option<HashAlgorithm> {
-    use der::asn1::{AnyRef, ObjectIdentifier};
+fn hash_of(oid: ObjectIdentifier, parameters: Option<AnyRef<'_>>) -> Option<HashAlgorithm> {
     const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
     const SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2");
     const SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.3");

@@ -88,6 +88,8 @@ impl Sample {
         let everywhere = Lists { init: vec![jws], ephemeral: vec![cose], volumes: vec![jws], ..good() };
         Ok(vec![
             everywhere.sample("all-signed", "signed images in all four lists"),
+            Lists { containers: vec![jws, one("cosign-bundle")?], init: vec![one("cosign-key")?], ..Lists::default() }
+                .sample("both-worlds", "notation and cosign side by side"),
             Lists { containers: vec![jws, one("unsigned")?], ..Lists::default() }
                 .sample("unsigned-sidecar", "an unsigned container beside a signed one"),
             Lists { init: vec![one("stranger")?], ..good() }.sample("init", "a stranger's init container"),

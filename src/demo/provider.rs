@@ -14,6 +14,7 @@ use tempfile::{Builder, TempDir};
 use tokio::{runtime::Handle, sync::oneshot, task::JoinHandle};
 
 use super::{
+    cosigned::{ISSUER, Signers, WORKFLOW},
     gatekeeper::{Endpoint, request},
     images::Image,
     pki::{Authority, GATEKEEPER_NAME, Pair, Validity},
@@ -34,16 +35,22 @@ pub(crate) struct Files {
     folder: TempDir,
 }
 
+/// What the server is to believe, and by whom it is known.
+pub(crate) struct Trust<'a> {
+    /// Signers' root of the Notary Project.
+    pub(crate) root: &'a Authority,
+    /// Issues the server's certificate.
+    pub(crate) serving: &'a Authority,
+    /// Issues its clients' certificates.
+    pub(crate) clients: &'a Authority,
+    /// Signers of the Sigstore world.
+    pub(crate) cosigners: &'a Signers,
+}
+
 impl Files {
     /// Writes certificates, keys and the configuration. `hosts`: registries that are served.
-    pub(crate) fn write(
-        root: &Authority,
-        serving: &Authority,
-        clients: &Authority,
-        client: &Pair,
-        hosts: &[&str],
-        valid: Validity,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn write(trust: &Trust<'_>, client: &Pair, hosts: &[&str], valid: Validity) -> anyhow::Result<Self> {
+        let Trust { root, serving, clients, cosigners } = trust;
         // Its keys are for its owner only.
         let folder = Builder::new().prefix("countersign-demo-").permissions(Permissions::from_mode(0o700)).tempdir();
         let files = Self { folder: folder.context("no temporary folder")? };
@@ -51,6 +58,8 @@ impl Files {
         let configuration = serde_json::to_string_pretty(&configuration(hosts))?;
         for (name, text) in [
             ("root.crt", root.pem()),
+            ("trusted_root.json", cosigners.trusted_root()?),
+            ("cosign.pub", cosigners.public_key()),
             ("ca.crt", serving.pem()),
             ("tls.crt", server.certificate),
             ("tls.key", server.key),
@@ -151,6 +160,9 @@ impl Provider {
 fn configuration(hosts: &[&str]) -> Value {
     let host = json!({ "plainHttp": true, "allowLoopback": true });
     let hosts: serde_json::Map<String, Value> = hosts.iter().map(|name| ((*name).to_owned(), host.clone())).collect();
+    let root = json!({ "file": "trusted_root.json" });
+    let workflow = json!({ "name": "workflow", "scopes": ["**"], "trustedRoot": root,
+        "identities": [{ "issuer": ISSUER, "subject": WORKFLOW }] });
     json!({
         "server": {
             "address": "127.0.0.1:0",
@@ -169,8 +181,28 @@ fn configuration(hosts: &[&str]) -> Value {
                 "trustedIdentities": ["x509.subject: C=CH, ST=Bern, O=Countersign demo"],
             }],
             "trustStores": { "ca": { "demo": ["root.crt"] } },
+        }, {
+            "name": "cosign",
+            "type": "cosign",
+            "trustPolicies": [workflow, {
+                "name": "key",
+                "scopes": ["*/demo/cosign-key"],
+                "keys": [{ "file": "cosign.pub" }],
+                "trustedRoot": root,
+            }],
+        }, {
+            "name": "scanned",
+            "type": "attestation",
+            "predicateType": "vuln",
+            "maxAge": "168h",
+            "timeField": "/predicate/metadata/scanFinishedOn",
+            "trustPolicies": [workflow],
         }],
-        "policies": [{ "scopes": ["**"], "require": { "any": ["notary"] } }],
+        "policies": [
+            { "scopes": ["**"], "require": { "any": ["notary"] } },
+            { "scopes": ["*/demo/cosign-*"], "require": { "any": ["cosign"] } },
+            { "scopes": ["*/demo/scanned*"], "require": { "all": ["cosign", "scanned"] } },
+        ],
     })
 }
 
@@ -185,7 +217,9 @@ mod tests {
         let valid = Validity::current(now);
         let authority = Authority::new("any", valid).unwrap();
         let client = authority.client(GATEKEEPER_NAME, valid).unwrap();
-        let files = Files::write(&authority, &authority, &authority, &client, &[], valid).unwrap();
+        let cosigners = Signers::new(now).unwrap();
+        let trust = Trust { root: &authority, serving: &authority, clients: &authority, cosigners: &cosigners };
+        let files = Files::write(&trust, &client, &[], valid).unwrap();
         let mode = fs::metadata(files.folder.path()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
         assert!(files.path("tls.key").is_file());

@@ -78,7 +78,7 @@ impl Verdicts {
     /// cached verdict on a cached listing is no staler than either may be.
     pub(super) fn keep(&self, key: VerdictKey, answer: &Answer, now: OffsetDateTime, listed_at: Instant) {
         let (life, valid_until) = match &answer.verdict.decision {
-            Decision::Allow { valid_until } => (self.yes, *valid_until),
+            Decision::Allow { valid_until, .. } => (self.yes, *valid_until),
             Decision::Deny(_) => (self.no, None),
             Decision::Undecided(_) => return,
         };

@@ -295,19 +295,19 @@ fn weigh(verifier: &Arc<dyn Verifier>, reports: &mut [VerifierReport], cut: bool
         Some(undecided) => Rest::Open(undecided),
         None => Rest::None,
     };
-    let verified: Vec<_> = mine()
+    let yes: Vec<_> = mine()
         .filter_map(|report| match &report.word {
-            Word::Yes(verified) => Some(&**verified),
+            Word::Yes(proof) => Some(&**proof),
             Word::Not(_) | Word::Waived(_) => None,
         })
         .collect();
-    let mut weighed = verifier.weigh(&verified, &rest, now).into_iter();
+    let mut weighed = verifier.weigh(&yes, &rest, now).into_iter();
     for report in reports.iter_mut().filter(|report| report.verifier == *verifier.name()) {
-        if let Word::Yes(verified) = &mut report.word {
+        if let Word::Yes(proof) = &mut report.word {
             let unweighed =
                 || Err(Rejection::new(Check::Policy, Code::Internal, "the verifier did not weigh it").into());
             match weighed.next().unwrap_or_else(unweighed) {
-                Ok(until) => verified.shorten(until),
+                Ok(until) => proof.shorten(until),
                 Err(error) => report.word = Word::Not(error),
             }
         }

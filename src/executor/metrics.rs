@@ -97,11 +97,7 @@ impl Metrics {
     /// A flight landed.
     pub(super) fn landed(&self, decision: &Decision, took: Duration) {
         if let Some(instruments) = &self.0 {
-            let code = match decision {
-                Decision::Allow { .. } => Code::Verified,
-                Decision::Deny(reason) | Decision::Undecided(reason) => reason.code,
-            };
-            instruments.duration.record(took.as_secs_f64(), &[KeyValue::new("code", code.as_str())]);
+            instruments.duration.record(took.as_secs_f64(), &[KeyValue::new("code", decision.code().as_str())]);
         }
     }
 

@@ -21,7 +21,8 @@ use crate::{
     telemetry::{DecisionLog, Telemetry},
     tenant::Namespace,
     verifier::{
-        Check, Findings, Item, Outcome, Rejection, Signer, Verified, VerifierName, VerifyError, VerifyRequest, Waiver,
+        Check, Findings, Item, Outcome, Rejection, Rest, Signer, Source, Undecided, Until, Verified, VerifierName,
+        VerifyError, VerifyRequest, Waiver,
     },
 };
 
@@ -35,6 +36,8 @@ struct FakeStore {
     referrers: Mutex<Vec<Referrer>>,
     cut: bool,
     list_fails: Option<StoreError>,
+    tags_fail: Option<StoreError>,
+    asked: Mutex<Vec<(Repository, Discovery)>>,
     manifest_fails: Mutex<HashMap<Digest, StoreError>>,
     gate: Option<Arc<Notify>>,
     resolves: AtomicUsize,
@@ -100,8 +103,18 @@ impl Store for FakeStore {
         }
     }
 
-    async fn referrers(&self, _: &Repository, _: &Digest, _: Discovery, _: Deadline) -> Result<Listing, StoreError> {
+    async fn referrers(
+        &self,
+        repository: &Repository,
+        _: &Digest,
+        ways: Discovery,
+        _: Deadline,
+    ) -> Result<Listing, StoreError> {
         self.lists.fetch_add(1, Ordering::SeqCst);
+        self.asked.lock().unwrap().push((repository.clone(), ways.clone()));
+        if !ways.referrers {
+            return self.tags_fail.clone().map_or_else(|| Ok(Listing::whole(vec![])), Err);
+        }
         if let Some(error) = &self.list_fails {
             return Err(error.clone());
         }
@@ -134,11 +147,15 @@ struct FakeVerifier {
     waives: bool,
     covers: bool,
     attempts: usize,
+    /// Looks in another repository, and under cosign's tags.
+    elsewhere: bool,
+    /// Lets only the last yes stand, if that is all there is; for no longer than an hour.
+    only_last: bool,
 }
 
 impl FakeVerifier {
     fn named(name: &str) -> Self {
-        Self { name: name.into(), waives: false, covers: true, attempts: 100 }
+        Self { name: name.into(), waives: false, covers: true, attempts: 100, elsewhere: false, only_last: false }
     }
 }
 
@@ -154,6 +171,14 @@ impl Verifier for FakeVerifier {
 
     fn can_verify(&self, referrer: &Referrer) -> bool {
         referrer.descriptor.artifact_type.as_deref() == Some(SIGNATURE)
+    }
+
+    fn source(&self, repository: &Repository) -> Source {
+        if self.elsewhere {
+            Source { repository: Repository::parse("r.io/signatures").unwrap(), ways: Discovery::everywhere() }
+        } else {
+            Source { repository: repository.clone(), ways: Discovery::REFERRERS }
+        }
     }
 
     fn max_attempts(&self) -> usize {
@@ -172,23 +197,48 @@ impl Verifier for FakeVerifier {
     async fn verify(&self, request: &VerifyRequest<'_>) -> Result<Vec<Item>, VerifyError> {
         match request.artifact().manifest().annotations().get("word").map(String::as_str) {
             Some(word @ ("brief" | "yes")) => {
-                let checks =
-                    [Check::Integrity, Check::Authenticity, Check::Subject].map(|check| (check, Outcome::Passed));
-                let findings = Findings {
-                    checks: checks.into(),
-                    signer: Some(Signer { identity: "x".into(), display: "x".into() }),
-                    valid_until: (word == "brief").then_some(NOW + Duration::from_hours(1)),
-                    message: "good".into(),
-                    extensions: Map::new(),
-                    warnings: Vec::new(),
-                    attested: None,
-                };
-                Ok(vec![Item::only(Ok(Verified::conclude(findings, request.now())?))])
+                let until = (word == "brief").then_some(NOW + Duration::from_hours(1));
+                Ok(vec![Item::only(good(request.now(), "x", until))])
             }
             Some("panic") => panic!("on purpose"),
+            Some("late") => Err(Undecided::new(Code::RegistryUnavailable, "not now").into()),
+            Some("two") => Ok(["one", "two"].map(|text| item(text, request.now())).into()),
+            Some("nothing") => Ok(vec![]),
             _ => Err(Rejection::new(Check::Integrity, Code::SignatureInvalid, "bad").into()),
         }
     }
+
+    fn weigh(&self, verified: &[&Verified], rest: &Rest, now: OffsetDateTime) -> Vec<Result<Until, VerifyError>> {
+        if !self.only_last {
+            return vec![Ok(None); verified.len()];
+        }
+        let weigh = |index| match rest {
+            Rest::Open(undecided) => Err(VerifyError::Undecided(undecided.clone())),
+            Rest::None if index + 1 == verified.len() => Ok(Some(now + Duration::from_hours(1))),
+            Rest::Cut | Rest::None => {
+                Err(Rejection::new(Check::Policy, Code::AttestationSuperseded, "not last").into())
+            }
+        };
+        (0..verified.len()).map(weigh).collect()
+    }
+}
+
+fn good(now: OffsetDateTime, signer: &str, valid_until: Option<OffsetDateTime>) -> Result<Verified, VerifyError> {
+    let checks = [Check::Integrity, Check::Authenticity, Check::Subject].map(|check| (check, Outcome::Passed));
+    let findings = Findings {
+        checks: checks.into(),
+        signer: Some(Signer { identity: signer.into(), display: signer.into() }),
+        valid_until,
+        message: "good".into(),
+        extensions: Map::new(),
+        warnings: Vec::new(),
+        attested: None,
+    };
+    Ok(Verified::conclude(findings, now)?)
+}
+
+fn item(text: &str, now: OffsetDateTime) -> Item {
+    Item { layer: Some(Digest::sha256(text.as_bytes())), outcome: good(now, text, None) }
 }
 
 fn executor_with(store: Arc<FakeStore>, verifier: FakeVerifier, limits: Limits) -> Arc<Executor> {
@@ -222,11 +272,13 @@ fn question(reference: &str) -> Question {
 }
 
 fn code(answer: &Answer) -> (char, Code) {
-    match &answer.verdict.decision {
-        Decision::Allow { .. } => ('y', Code::Verified),
-        Decision::Deny(reason) => ('n', reason.code),
-        Decision::Undecided(reason) => ('?', reason.code),
-    }
+    let decision = &answer.verdict.decision;
+    let letter = match decision {
+        Decision::Allow { .. } => 'y',
+        Decision::Deny(_) => 'n',
+        Decision::Undecided(_) => '?',
+    };
+    (letter, decision.code())
 }
 
 #[tokio::test]
@@ -574,5 +626,74 @@ async fn verifications_are_counted_and_answers_from_the_cache_are_not() {
         r#"countersign_verifier_outcomes_total{code="VERIFIED",verifier="v"} 1"#,
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn each_item_of_an_artifact_has_a_word_of_its_own() {
+    let (store, image) = FakeStore::with(&["two"]);
+    let answer = executor(store.into()).verify(ask(&image)).await;
+    assert_eq!(code(&answer), ('y', Code::Verified));
+    let layers: Vec<_> = answer.verdict.reports.iter().map(|report| report.about.clone().unwrap().layer).collect();
+    assert_eq!(layers, ["one", "two"].map(|text| Some(Digest::sha256(text.as_bytes()).to_string())));
+}
+
+#[tokio::test]
+async fn an_artifact_that_is_nothing_of_the_verifier_s_is_not_spoken_of() {
+    let (store, image) = FakeStore::with(&["nothing"]);
+    let answer = executor(store.into()).verify(ask(&image)).await;
+    assert_eq!(code(&answer), ('n', Code::NoSignature), "R9");
+    assert!(answer.verdict.reports.iter().all(|report| report.about.is_none()));
+}
+
+#[tokio::test]
+async fn weighing_takes_a_yes_away_or_shortens_it_and_never_makes_one() {
+    for (words, expected) in [
+        (["bad", "yes"].as_slice(), ('y', Code::Verified)),
+        (["yes", "yes"].as_slice(), ('y', Code::Verified)),
+        (["bad", "bad"].as_slice(), ('n', Code::SignatureInvalid)),
+        // What could not be found out might have been the last one.
+        (["yes", "late"].as_slice(), ('?', Code::RegistryUnavailable)),
+    ] {
+        let (store, image) = FakeStore::with(words);
+        let weighing = FakeVerifier { only_last: true, ..FakeVerifier::named("v") };
+        let answer = executor_with(store.into(), weighing, Limits::default()).verify(ask(&image)).await;
+        assert_eq!(code(&answer), expected, "{words:?}");
+        let yes = answer.verdict.reports.iter().filter(|report| matches!(report.word, Word::Yes(_)));
+        assert!(yes.count() <= 1, "{words:?}: only the last");
+        if expected.0 == 'y' {
+            let until = Some(NOW + Duration::from_hours(1));
+            assert_eq!(answer.verdict.decision, Decision::allow(until), "{words:?}");
+        }
+    }
+    // Beyond the limit of attempts there may be more: nothing is proven to be the last.
+    let (store, image) = FakeStore::with(&["yes", "yes", "yes"]);
+    let weighing = FakeVerifier { only_last: true, attempts: 2, ..FakeVerifier::named("v") };
+    let answer = executor_with(store.into(), weighing, Limits::default()).verify(ask(&image)).await;
+    assert_eq!(code(&answer).0, 'n');
+}
+
+#[tokio::test]
+async fn evidence_is_looked_for_where_the_verifier_says_each_way_once() {
+    let (store, image) = FakeStore::with(&["yes"]);
+    let store = Arc::new(store);
+    let elsewhere = FakeVerifier { elsewhere: true, ..FakeVerifier::named("v") };
+    let answer = executor_with(Arc::clone(&store), elsewhere, Limits::default()).verify(ask(&image)).await;
+    assert_eq!(code(&answer), ('y', Code::Verified), "R10");
+    assert_eq!(store.lists.load(Ordering::SeqCst), 3, "referrers, .att, .sig");
+    let asked = store.asked.lock().unwrap();
+    assert!(asked.iter().all(|(repository, _)| repository.to_string() == "r.io/signatures"), "{asked:?}");
+    assert!(asked.iter().all(|(_, ways)| usize::from(ways.referrers) + ways.cosign_tags.len() == 1), "{asked:?}");
+}
+
+#[tokio::test]
+async fn one_way_that_fails_leaves_what_another_found() {
+    for (word, expected) in [("yes", ('y', Code::Verified)), ("bad", ('?', Code::RegistryUnavailable))] {
+        let (mut store, image) = FakeStore::with(&[word]);
+        let down = StoreError::Unavailable { registry: "r.io".into(), what: "tag".into(), detail: "503".into() };
+        store.tags_fail = Some(down);
+        let elsewhere = FakeVerifier { elsewhere: true, ..FakeVerifier::named("v") };
+        let answer = executor_with(store.into(), elsewhere, Limits::default()).verify(ask(&image)).await;
+        assert_eq!(code(&answer), expected, "R14: {word}");
     }
 }

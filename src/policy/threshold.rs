@@ -8,7 +8,7 @@ mod require;
 
 use serde::Deserialize;
 
-pub use self::require::Requirement;
+pub use self::require::{Action, Requirement};
 use super::{Evidence, PolicyProvider};
 use crate::{
     oci::{
@@ -64,6 +64,14 @@ pub enum Fault {
     /// A name stands twice in one list.
     #[error("verifier {0:?} stands twice in this list")]
     DuplicateVerifier(String),
+    /// A decision without evidence that nobody could explain.
+    #[error("the message has {size} bytes; it must have 1 to {limit}, none of them a control character")]
+    Message {
+        /// Its size.
+        size: usize,
+        /// The most.
+        limit: usize,
+    },
     /// An empty list.
     #[error("the list is empty; nothing would be required")]
     Empty,
@@ -209,6 +217,22 @@ mod tests {
     fn no_matching_scope_is_no_policy() {
         let policy = build(serde_json::json!([{"scopes": ["r.io/a"], "require": "a"}]), &["a"]).unwrap();
         assert_eq!(policy.verifiers(&Repository::parse("r.io/b").unwrap()), None);
+    }
+
+    #[test]
+    fn a_static_requirement_has_a_message_and_no_verifier() {
+        let of = |message: &str| {
+            build(
+                serde_json::json!([{"scopes": ["**"], "require": {"any": [{"static": {"action": "pass", "message": message}}]}}]),
+                &[],
+            )
+        };
+        let policy = of(&"x".repeat(300)).unwrap();
+        assert_eq!(policy.verifiers(&Repository::parse("r.io/b").unwrap()), Some(Vec::new()));
+        for message in ["", " ", "a\nb", &"x".repeat(301)] {
+            let faults = of(message).unwrap_err();
+            assert_eq!(faults[0].path, "policies[0].require.any[0].static.message", "{message:?}");
+        }
     }
 
     // CFG-07

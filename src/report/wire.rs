@@ -57,7 +57,7 @@ impl Rendered {
             namespace: tenant.namespace(),
             policy: &verdict.policy,
             valid_until: told.valid_until.as_deref(),
-            warnings: warnings(&verdict.reports),
+            warnings: warnings(&verdict.decision, &verdict.reports),
             omitted_reports: omitted,
             verifier_reports: verifier_reports(&subject, &told, &reports),
             artifact_reports: artifact_reports(&subject, &told, &reports),
@@ -123,17 +123,11 @@ struct Told {
 
 impl Told {
     fn of(decision: &Decision) -> Self {
-        match decision {
-            Decision::Allow { valid_until } => Self {
-                success: true,
-                code: Code::Verified,
-                message: Code::Verified.meaning().to_owned(),
-                valid_until: valid_until.map(rfc3339),
-            },
-            Decision::Deny(reason) | Decision::Undecided(reason) => {
-                Self { success: false, code: reason.code, message: reason.message.clone(), valid_until: None }
-            }
-        }
+        let (success, valid_until) = match decision {
+            Decision::Allow { valid_until, stated: _ } => (true, valid_until.map(rfc3339)),
+            Decision::Deny(_) | Decision::Undecided(_) => (false, None),
+        };
+        Self { success, code: decision.code(), message: decision.message().to_owned(), valid_until }
     }
 }
 
@@ -350,8 +344,11 @@ fn checks(verified: &Verified) -> Vec<WireCheck> {
     verified.checks().iter().map(wire).collect()
 }
 
-fn warnings(reports: &[VerifierReport]) -> Vec<String> {
+fn warnings(decision: &Decision, reports: &[VerifierReport]) -> Vec<String> {
     let mut all = Vec::new();
+    if let Decision::Allow { stated: Some(message), .. } = decision {
+        all.push(format!("admitted without evidence by the policy: {message}"));
+    }
     for report in reports {
         match &report.word {
             Word::Yes(verified) => all.extend(verified.warnings()),

@@ -20,14 +20,6 @@ const MAX_REPORT_TEXT_BYTES: usize = 200;
 /// What closes a line: the count of reports left out, brackets, line feed.
 const CLOSING_BYTES: usize = 64;
 
-/// The code of a decision.
-pub(super) const fn code(decision: &Decision) -> Code {
-    match decision {
-        Decision::Allow { .. } => Code::Verified,
-        Decision::Deny(reason) | Decision::Undecided(reason) => reason.code,
-    }
-}
-
 /// What a record says.
 #[derive(Debug)]
 pub(super) struct Record<'a> {
@@ -53,10 +45,9 @@ impl Record<'_> {
     /// The line: every text from outside escaped and bounded, at most [`MAX_LINE_BYTES`], ending in a line feed.
     pub(super) fn line(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(1024);
-        let (level, message) = match self.decision {
-            Decision::Allow { .. } => ("INFO", Code::Verified.meaning()),
-            Decision::Deny(reason) => ("INFO", reason.message.as_str()),
-            Decision::Undecided(reason) => ("WARN", reason.message.as_str()),
+        let level = match self.decision {
+            Decision::Allow { .. } | Decision::Deny(_) => "INFO",
+            Decision::Undecided(_) => "WARN",
         };
         out.extend_from_slice(br#"{"timestamp":"#);
         write_string(&mut out, &wire::rfc3339(self.now));
@@ -66,8 +57,8 @@ impl Record<'_> {
         let success = matches!(self.decision, Decision::Allow { .. });
         raw(&mut out, "isSuccess", if success { "true" } else { "false" });
         raw(&mut out, "isUndecided", if matches!(self.decision, Decision::Undecided(_)) { "true" } else { "false" });
-        member(&mut out, "code", code(self.decision).as_str());
-        member(&mut out, "message", &printable(message, MAX_TEXT_BYTES));
+        member(&mut out, "code", self.decision.code().as_str());
+        member(&mut out, "message", &printable(self.decision.message(), MAX_TEXT_BYTES));
         if let Some(subject) = self.answer.and_then(|answer| answer.verdict.subject.as_ref()) {
             member(&mut out, "digest", &subject.digest().to_string());
         }

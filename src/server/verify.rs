@@ -8,7 +8,7 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    decision::{self, Record},
+    decision::Record,
     external_data::{Idempotent, ProviderRequest, ReplyTooLarge, ResponseWriter},
     http::Context,
     key::Key,
@@ -146,7 +146,7 @@ fn note(context: &Context<'_>, key: &str, outcome: &Outcome, took: Duration) {
         Outcome::Refused(reason, _) => (Decision::Deny(reason.clone()), None),
     };
     let metrics = &context.state.metrics;
-    metrics.key("verify", decision::code(&decision).as_str());
+    metrics.key("verify", decision.code().as_str());
     if answer.is_some_and(|answer| answer.cached) {
         metrics.cache_hit();
     }

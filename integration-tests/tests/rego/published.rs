@@ -220,11 +220,8 @@ fn ours(success: bool, told: &[Told]) -> Value {
         artifact_type: told.artifact_type.to_owned(),
         layer: None,
     };
-    let decision = if success {
-        Decision::Allow { valid_until: None }
-    } else {
-        Decision::Deny(Reason::new(Code::PolicyUnsatisfied, "words"))
-    };
+    let decision =
+        if success { Decision::allow(None) } else { Decision::Deny(Reason::new(Code::PolicyUnsatisfied, "words")) };
     let reports = told.iter().map(|told| VerifierReport {
         verifier: "notary".into(),
         kind: told.kind,

@@ -64,7 +64,7 @@ fn a_verdict_names_each_artifact_check_signer_reason_and_remedy() {
     let verdicts = [
         (
             "app:1",
-            Decision::Allow { valid_until: Some(datetime!(2027-01-01 0:00 UTC)) },
+            Decision::allow(Some(datetime!(2027-01-01 0:00 UTC))),
             vec![report("one", yes()), report("two", Word::Not(VerifyError::Rejected(rejection))), waived],
         ),
         (
@@ -81,6 +81,17 @@ fn a_verdict_names_each_artifact_check_signer_reason_and_remedy() {
     }
     write_refusal(&mut out, Style::Plain, "A/B", &Reason::new(Code::RefInvalid, "no reference")).unwrap();
     insta::assert_snapshot!(String::from_utf8(out).unwrap());
+}
+
+#[test]
+fn an_image_that_is_admitted_without_evidence_is_not_called_verified() {
+    let decision = Decision::Allow { valid_until: None, stated: Some("old images".to_owned()) };
+    let verdict = Verdict { subject: Some(subject()), decision, policy: "**".into(), reports: Vec::new() };
+    let mut out = Vec::new();
+    write_verdict(&mut out, Style::Plain, "app:1", &verdict).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.starts_with("✓ app:1: admitted without evidence\n"), "{text}");
+    assert!(text.contains("reason   STATIC_PASS: old images"), "{text}");
 }
 
 #[test]

@@ -44,6 +44,13 @@ pub(super) struct CertificateId {
     issuer_serial: Option<(Vec<u8>, Vec<u8>)>,
 }
 
+/// Which of the two attributes it comes from.
+#[derive(Debug, Clone, Copy)]
+enum IdVersion {
+    One,
+    Two,
+}
+
 #[derive(Debug, Clone, Copy)]
 enum IdHash {
     /// Only in the first version, which has no other.
@@ -70,7 +77,7 @@ impl CertificateId {
     }
 
     /// The first of the list, which is the signer's; others would only narrow the path down.
-    fn first_of(attribute: &[u8], version_2: bool) -> der::Result<Self> {
+    fn first_of(attribute: &[u8], version: IdVersion) -> der::Result<Self> {
         let mut outer = read::only_sequence(attribute)?;
         let mut list = read::content(&mut outer, Tag::Sequence)?;
         read::optional(&mut outer, Tag::Sequence)?;
@@ -79,13 +86,13 @@ impl CertificateId {
         while !list.is_finished() {
             read::content(&mut list, Tag::Sequence)?;
         }
-        let hash = match version_2 {
-            false => IdHash::Sha1,
-            true if id.peek_tag()? == Tag::Sequence => {
+        let hash = match version {
+            IdVersion::One => IdHash::Sha1,
+            IdVersion::Two if id.peek_tag()? == Tag::Sequence => {
                 let (oid, parameters) = read::algorithm(&mut id)?;
                 hash_of(oid, parameters).map_or(IdHash::Unsupported(oid), IdHash::Sha2)
             }
-            true => IdHash::Sha2(HashAlgorithm::Sha256),
+            IdVersion::Two => IdHash::Sha2(HashAlgorithm::Sha256),
         };
         let digest = OctetStringRef::decode(&mut id)?.as_bytes().to_vec();
         let issuer_serial = read::optional(&mut id, Tag::Sequence)?.map(issuer_serial).transpose()?;
@@ -138,10 +145,10 @@ impl SignedAttributes {
         } else if oid == SIGNING_TIME.as_bytes() {
             put(&mut self.signing_time, "signingTime", values, signing_time)
         } else if oid == SIGNING_CERTIFICATE.as_bytes() {
-            let read = |value: &[u8]| CertificateId::first_of(value, false);
+            let read = |value: &[u8]| CertificateId::first_of(value, IdVersion::One);
             put(&mut self.signing_certificate, "SigningCertificate", values, read)
         } else if oid == SIGNING_CERTIFICATE_V2.as_bytes() {
-            let read = |value: &[u8]| CertificateId::first_of(value, true);
+            let read = |value: &[u8]| CertificateId::first_of(value, IdVersion::Two);
             put(&mut self.signing_certificate_v2, "SigningCertificateV2", values, read)
         } else {
             Ok(())

@@ -113,9 +113,12 @@ pub enum TspError {
     /// The signature is wrong.
     #[error("timestamp's signature does not verify")]
     Signature(#[source] SchemeError),
-    /// The signature is wrong, or of an algorithm that is not allowed.
-    #[error("timestamp's signature does not hold")]
-    SignatureAlgorithm(#[source] CertificateSignatureError),
+    /// The signature is of an algorithm that is not allowed, or not the key's.
+    #[error("timestamp is signed with {what}")]
+    SignatureAlgorithm {
+        /// With what, and why not.
+        what: String,
+    },
     /// Digest and signature algorithm name two hashes.
     #[error("timestamp is digested with {digest} and signed with {signature}")]
     SignatureHash {
@@ -215,7 +218,7 @@ impl TspError {
             | Self::NoToken
             | Self::OutsideValidity(_)
             | Self::Signature(_)
-            | Self::SignatureAlgorithm(_)
+            | Self::SignatureAlgorithm { .. }
             | Self::SignatureHash { .. }
             | Self::Signer { .. }
             | Self::Signers { .. }
@@ -232,4 +235,20 @@ impl TspError {
 /// For `map_err`: what could not be read.
 pub(super) fn malformed(part: &'static str) -> impl Fn(der::Error) -> TspError {
     move |source| TspError::Malformed { part, source }
+}
+
+/// The same mistakes can be made here as in the signature of a certificate.
+impl From<CertificateSignatureError> for TspError {
+    fn from(error: CertificateSignatureError) -> Self {
+        let what = match error {
+            CertificateSignatureError::Invalid { key, .. } => return Self::Signature(SchemeError::Invalid { key }),
+            CertificateSignatureError::Key { algorithm, key } => format!("{algorithm}, which does not fit a {key} key"),
+            CertificateSignatureError::Parameters { algorithm } => {
+                format!("{algorithm}, with parameters that are not allowed")
+            }
+            CertificateSignatureError::Unsupported { algorithm } => format!("{algorithm}, which is not supported"),
+            CertificateSignatureError::WeakHash { hash } => format!("{hash}, which is refused"),
+        };
+        Self::SignatureAlgorithm { what }
+    }
 }

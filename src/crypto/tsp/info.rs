@@ -158,3 +158,60 @@ pub(super) fn unsigned(reader: &mut SliceReader<'_>, tag: Tag) -> der::Result<u6
     }
     Ok(bytes.iter().fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte)))
 }
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    // R90, item 79: fractions of a second
+    #[test]
+    fn times_are_read_as_rfc_3161_writes_them() {
+        for (text, expected) in [
+            ("20240618073031Z", Some(datetime!(2024-06-18 7:30:31 UTC))),
+            ("20241231080530.009Z", Some(datetime!(2024-12-31 8:05:30.009 UTC))),
+            ("20241231080530.87Z", Some(datetime!(2024-12-31 8:05:30.87 UTC))),
+            ("20240229235959.123456789Z", Some(datetime!(2024-02-29 23:59:59.123456789 UTC))),
+            ("99991231235959Z", Some(datetime!(9999-12-31 23:59:59 UTC))),
+            ("20240618073031", None),
+            ("20240618073031+0100", None),
+            ("202406180730Z", None),
+            ("20240618073031.Z", None),
+            ("20240618073031.0Z", None),
+            ("20240618073031.10Z", None),
+            ("20240618073031.1234567891Z", None),
+            ("20240618073031.1", None),
+            ("20240618073031,1Z", None),
+            ("20240618073031.-1Z", None),
+            ("20230229000000Z", None),
+            ("20240618240000Z", None),
+            ("20240618073060Z", None),
+            ("20241318073031Z", None),
+            ("20240600073031Z", None),
+            ("+024061807303Z", None),
+            ("2024061807303\u{664}Z", None),
+            ("", None),
+        ] {
+            assert_eq!(generalized_time(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_der_writes_them() {
+        for (bytes, expected) in [
+            (&[2, 1, 0][..], Some(0)),
+            (&[2, 1, 0x7f], Some(127)),
+            (&[2, 2, 0, 0x80], Some(128)),
+            (&[2, 9, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], Some(u64::MAX)),
+            (&[2, 9, 1, 0, 0, 0, 0, 0, 0, 0, 0], None),
+            (&[2, 2, 0, 0x7f], None),
+            (&[2, 1, 0x80], None),
+            (&[2, 0], None),
+            (&[2, 2, 1], None),
+        ] {
+            let read = SliceReader::new(bytes).and_then(|mut reader| unsigned(&mut reader, Tag::Integer));
+            assert_eq!(read.ok(), expected, "{bytes:?}");
+        }
+    }
+}

@@ -25,28 +25,34 @@ const MAX_LINKS: usize = 64;
 /// Most paths that are judged.
 const MAX_PATHS: usize = 8;
 
-type Path<'a> = Vec<&'a Certificate>;
+/// The paths from a signer to anchors, by names and signatures; at least one.
+#[derive(Debug)]
+pub(super) struct Paths<'a> {
+    signer: &'a Certificate,
+    /// Of each path, what comes after the signer: the anchor last.
+    issuers: Vec<Vec<&'a Certificate>>,
+}
 
-/// All paths from `signer` to an anchor, by names and signatures; at least one.
+/// Finds the paths from `signer` to an anchor.
 pub(super) fn find<'a>(
     signer: &'a Certificate,
     embedded: &'a [Certificate],
     trust: &Trust<'a>,
-) -> Result<Vec<Path<'a>>, TspError> {
+) -> Result<Paths<'a>, TspError> {
     let embedded = match trust.embedded {
         Embedded::Ignore => &[],
         Embedded::Use => embedded,
     };
     let mut pool: Vec<&Certificate> = Vec::new();
     for certificate in trust.known.iter().chain(embedded) {
-        if !pool.contains(&certificate) && !trust.anchors.contains(certificate) {
+        if certificate != signer && !pool.contains(&certificate) && !trust.anchors.contains(certificate) {
             pool.push(certificate);
         }
     }
     let mut search = Search { anchors: trust.anchors, pool, links: MAX_LINKS, found: Vec::new() };
-    search.extend(&vec![signer]);
+    search.extend(signer, &[]);
     match search {
-        Search { found, .. } if !found.is_empty() => Ok(found),
+        Search { found: issuers, .. } if !issuers.is_empty() => Ok(Paths { signer, issuers }),
         Search { links: 0, .. } => Err(TspError::PathBudget { limit: MAX_LINKS }),
         Search { .. } => Err(TspError::NoPath { signer: brief(signer) }),
     }
@@ -57,26 +63,26 @@ struct Search<'a> {
     pool: Vec<&'a Certificate>,
     /// How many more signatures may be verified.
     links: usize,
-    found: Vec<Path<'a>>,
+    found: Vec<Vec<&'a Certificate>>,
 }
 
 impl<'a> Search<'a> {
-    fn extend(&mut self, path: &Path<'a>) {
-        let Some(last) = path.last() else { return };
+    /// Tries all that may have issued `last`, which `issuers` lead to.
+    fn extend(&mut self, last: &Certificate, issuers: &[&'a Certificate]) {
         let anchors = self.anchors;
         for anchor in anchors {
-            if self.is_issuer(anchor, last) && !path.contains(&anchor) && self.found.len() < MAX_PATHS {
-                self.found.push([path.as_slice(), &[anchor]].concat());
+            if anchor != last && self.found.len() < MAX_PATHS && self.is_issuer(anchor, last) {
+                self.found.push([issuers, &[anchor]].concat());
             }
         }
-        // With this one and an anchor.
-        if path.len().saturating_add(2) > MAX_CERTIFICATES {
+        // With the signer, this one and an anchor.
+        if issuers.len().saturating_add(3) > MAX_CERTIFICATES {
             return;
         }
         for at in 0..self.pool.len() {
             let Some(next) = self.pool.get(at).copied() else { return };
-            if !path.contains(&next) && self.is_issuer(next, last) {
-                self.extend(&[path.as_slice(), &[next]].concat());
+            if !issuers.contains(&next) && self.is_issuer(next, last) {
+                self.extend(next, &[issuers, &[next]].concat());
             }
         }
     }
@@ -91,32 +97,28 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The first path whose certificates may do what they do, and were all valid at `time` (and when the signer says to have
-/// signed, where it does); else what is wrong with the first.
-pub(super) fn first_that_fits(
-    paths: Vec<Path<'_>>,
-    profile: Profile,
-    time: OffsetDateTime,
-    signing_time: Option<OffsetDateTime>,
-) -> Result<Vec<Certificate>, TspError> {
-    let mut refused = None;
-    for path in paths {
-        let path: Vec<Certificate> = path.into_iter().cloned().collect();
-        match check(&path, profile, time, signing_time) {
-            Ok(()) => return Ok(path),
-            Err(error) => refused = refused.or(Some(error)),
+impl Paths<'_> {
+    /// The first path, leaf first, whose certificates may do what they do and were all valid at `moments`; else what is wrong
+    /// with the first.
+    pub(super) fn first_that_fits(
+        self,
+        profile: Profile,
+        moments: &[OffsetDateTime],
+    ) -> Result<Vec<Certificate>, TspError> {
+        let Self { signer, issuers } = self;
+        let mut refused = None;
+        for issuers in issuers {
+            let chain: Vec<Certificate> = std::iter::once(signer).chain(issuers.iter().copied()).cloned().collect();
+            match check(signer, &issuers, profile).and_then(|()| check_validity(&chain, moments)) {
+                Ok(()) => return Ok(chain),
+                Err(error) => refused = refused.or(Some(error)),
+            }
         }
+        Err(refused.unwrap_or(TspError::NoPath { signer: brief(signer) }))
     }
-    Err(refused.unwrap_or(TspError::NoPath { signer: String::new() }))
 }
 
-fn check(
-    path: &[Certificate],
-    profile: Profile,
-    time: OffsetDateTime,
-    signing_time: Option<OffsetDateTime>,
-) -> Result<(), TspError> {
-    let Some((signer, issuers)) = path.split_first() else { return Err(TspError::NoPath { signer: String::new() }) };
+fn check(signer: &Certificate, issuers: &[&Certificate], profile: Profile) -> Result<(), TspError> {
     check_signer(signer, profile).map_err(|what| TspError::Signer { signer: brief(signer), what })?;
     for (below, issuer) in issuers.iter().enumerate() {
         check_issuer(issuer, below, profile).map_err(|what| {
@@ -124,12 +126,14 @@ fn check(
             TspError::Issuer { at, what }
         })?;
     }
-    for moment in [Some(time), signing_time].into_iter().flatten() {
-        if let Some(outside) = outside_validity(path, moment) {
-            return Err(TspError::OutsideValidity(outside));
-        }
-    }
     Ok(())
+}
+
+fn check_validity(chain: &[Certificate], moments: &[OffsetDateTime]) -> Result<(), TspError> {
+    match moments.iter().find_map(|moment| outside_validity(chain, *moment)) {
+        Some(outside) => Err(TspError::OutsideValidity(outside)),
+        None => Ok(()),
+    }
 }
 
 const FORBIDDEN_SIGNER_USAGES: [(KeyUsage, &str); 7] = [

@@ -103,15 +103,15 @@ fn verify_over(signer: &SignerInfo, hash: HashAlgorithm, key: &PublicKey, messag
     let (oid, parameters) = read.map_err(malformed("signature algorithm"))?;
     if oid == RSA_ENCRYPTION {
         if !parameters.is_none_or(AnyRef::is_null) || !matches!(key.kind(), KeyKind::Rsa { .. }) {
-            return Err(TspError::SignatureAlgorithm(CertificateSignatureError::Parameters { algorithm: oid }));
+            return Err(CertificateSignatureError::Parameters { algorithm: oid }.into());
         }
         return Scheme::Rsa(hash).verify(key, message, &signer.signature).map_err(TspError::Signature);
     }
-    let signature = x509::signature_hash(algorithm).map_err(TspError::SignatureAlgorithm)?;
+    let signature = x509::signature_hash(algorithm)?;
     if signature != hash {
         return Err(TspError::SignatureHash { digest: hash, signature });
     }
-    x509::verify_signature(algorithm, key, message, &signer.signature).map_err(TspError::SignatureAlgorithm)
+    Ok(x509::verify_signature(algorithm, key, message, &signer.signature)?)
 }
 
 /// A SET OF in DER's order.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use time::OffsetDateTime;
 
-use super::Requirement;
+use super::{Action, Requirement};
 use crate::{
     policy::Evidence,
     reason::Code,
@@ -21,7 +21,15 @@ type Until = Option<OffsetDateTime>;
 enum Holding {
     No(Reason),
     Undecided(Reason),
-    Yes(Until),
+    Yes(Grounds),
+}
+
+/// What a yes rests on.
+#[derive(Debug, Clone)]
+enum Grounds {
+    Evidence(Until),
+    /// The operator's own word, which says so: `static: pass`.
+    Stated(String),
 }
 
 /// Decides: all of `requirements` must hold. None at all is a no.
@@ -29,7 +37,8 @@ pub(super) fn decide(requirements: &[&Requirement], evidence: &Evidence) -> Deci
     let parts = requirements.iter().map(|requirement| evaluate(requirement, evidence)).collect();
     // Policies whose scopes tie: each is judged over the evidence as if alone.
     match conjunction(parts) {
-        Holding::Yes(valid_until) => Decision::Allow { valid_until },
+        Holding::Yes(Grounds::Evidence(valid_until)) => Decision::allow(valid_until),
+        Holding::Yes(Grounds::Stated(message)) => Decision::Allow { valid_until: None, stated: Some(message) },
         Holding::No(reason) => Decision::Deny(reason),
         Holding::Undecided(reason) => Decision::Undecided(reason),
     }
@@ -38,6 +47,10 @@ pub(super) fn decide(requirements: &[&Requirement], evidence: &Evidence) -> Deci
 fn evaluate(requirement: &Requirement, evidence: &Evidence) -> Holding {
     match requirement {
         Requirement::Verifier(name) => verifier(name, evidence),
+        Requirement::Static { action: Action::Pass, message } => Holding::Yes(Grounds::Stated(message.clone())),
+        Requirement::Static { action: Action::Fail, message } => {
+            Holding::No(Reason::new(Code::StaticFail, message.clone()))
+        }
         Requirement::Any(parts) => disjunction(parts.iter().map(|part| evaluate(part, evidence)).collect()),
         Requirement::All(_) | Requirement::AtLeast { .. } if evidence.coverage == Coverage::Cut => cut(),
         Requirement::All(parts) => conjunction(parts.iter().map(|part| evaluate(part, evidence)).collect()),
@@ -67,7 +80,7 @@ fn verifier(name: &VerifierName, evidence: &Evidence) -> Holding {
         }
     }
     if let Some(until) = yes {
-        return Holding::Yes(until);
+        return Holding::Yes(Grounds::Evidence(until));
     }
     if let Some(reason) = open {
         return Holding::Undecided(named(name, &reason));
@@ -104,29 +117,33 @@ fn earlier(a: Until, b: Until) -> Until {
     }
 }
 
+/// Evidence stands before a word: only where there is none, the word decides, and the report says so.
 fn disjunction(parts: Vec<Holding>) -> Holding {
-    let mut yes: Option<Until> = None;
+    let (mut yes, mut stated): (Option<Until>, Option<String>) = (None, None);
     let (mut open, mut refused) = (None, Vec::new());
     for part in parts {
         match part {
-            Holding::Yes(until) => yes = Some(later(yes, until)),
+            Holding::Yes(Grounds::Evidence(until)) => yes = Some(later(yes, until)),
+            Holding::Yes(Grounds::Stated(message)) => stated = stated.or(Some(message)),
             Holding::Undecided(reason) => open = open.or(Some(reason)),
             Holding::No(reason) => refused.push(reason),
         }
     }
-    match (yes, open) {
-        (Some(until), _) => Holding::Yes(until),
-        (None, Some(reason)) => Holding::Undecided(reason),
-        (None, None) => Holding::No(combine(refused)),
+    match (yes, stated, open) {
+        (Some(until), _, _) => Holding::Yes(Grounds::Evidence(until)),
+        (None, Some(message), _) => Holding::Yes(Grounds::Stated(message)),
+        (None, None, Some(reason)) => Holding::Undecided(reason),
+        (None, None, None) => Holding::No(combine(refused)),
     }
 }
 
 fn conjunction(parts: Vec<Holding>) -> Holding {
-    let mut until: Option<Until> = None;
+    let (mut until, mut stated): (Option<Until>, Option<String>) = (None, None);
     let (mut open, mut refused) = (None, Vec::new());
     for part in parts {
         match part {
-            Holding::Yes(end) => until = Some(earlier(until.flatten(), end)),
+            Holding::Yes(Grounds::Evidence(end)) => until = Some(earlier(until.flatten(), end)),
+            Holding::Yes(Grounds::Stated(message)) => stated = stated.or(Some(message)),
             Holding::Undecided(reason) => open = open.or(Some(reason)),
             Holding::No(reason) => refused.push(reason),
         }
@@ -134,9 +151,12 @@ fn conjunction(parts: Vec<Holding>) -> Holding {
     match (refused.is_empty(), open, until) {
         (false, _, _) => Holding::No(combine(refused)),
         (true, Some(reason), _) => Holding::Undecided(reason),
-        (true, None, Some(until)) => Holding::Yes(until),
-        // All of nothing is nothing.
-        (true, None, None) => Holding::No(combine(Vec::new())),
+        (true, None, Some(until)) => Holding::Yes(Grounds::Evidence(until)),
+        (true, None, None) => match stated {
+            Some(message) => Holding::Yes(Grounds::Stated(message)),
+            // All of nothing is nothing.
+            None => Holding::No(combine(Vec::new())),
+        },
     }
 }
 
@@ -188,7 +208,7 @@ fn at_least(count: usize, of: &[VerifierName], evidence: &Evidence) -> Holding {
     };
     let found = settle(&choices, false);
     if found >= count {
-        return Holding::Yes(until);
+        return Holding::Yes(Grounds::Evidence(until));
     }
     let open = choices.iter().filter(|(open, _)| *open).count();
     let names = of.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(", ");

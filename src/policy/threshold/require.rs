@@ -10,7 +10,10 @@ use serde::{
 use super::{ConfigFault, Fault};
 use crate::verifier::VerifierName;
 
-/// A verifier's name, or a map with exactly one of `any`, `all`, or `atLeast` with `of`.
+/// Longest message of a `static` requirement: a sentence or two.
+const MAX_MESSAGE_BYTES: usize = 300;
+
+/// A verifier's name, or a map with exactly one of `any`, `all`, `static`, or `atLeast` with `of`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Requirement {
     /// All of these hold.
@@ -24,8 +27,33 @@ pub enum Requirement {
         /// Of which.
         of: Vec<VerifierName>,
     },
+    /// Decided without evidence, whatever is attached to the image (R106).
+    Static {
+        /// How.
+        action: Action,
+        /// Why, for people: every report says it.
+        message: String,
+    },
     /// The verifier holds: at least one artifact got a yes from it, or it waived.
     Verifier(VerifierName),
+}
+
+/// How a `static` requirement decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Never.
+    Fail,
+    /// Always.
+    Pass,
+}
+
+/// `static`, as it is written.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Static {
+    action: Action,
+    message: String,
 }
 
 impl Requirement {
@@ -40,6 +68,7 @@ impl Requirement {
             Self::Verifier(name) => add(name),
             Self::AtLeast { of, .. } => of.iter().for_each(add),
             Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|part| part.collect_names(names)),
+            Self::Static { .. } => {}
         }
     }
 
@@ -48,6 +77,13 @@ impl Requirement {
             Self::Verifier(name) => {
                 if !verifiers.contains(name) {
                     faults.push(ConfigFault { path: path.into(), fault: Fault::UnknownVerifier(name.to_string()) });
+                }
+            }
+            Self::Static { message, .. } => {
+                let (size, limit) = (message.len(), MAX_MESSAGE_BYTES);
+                if message.trim().is_empty() || size > limit || message.chars().any(char::is_control) {
+                    let fault = Fault::Message { size, limit };
+                    faults.push(ConfigFault { path: format!("{path}.static.message"), fault });
                 }
             }
             Self::All(parts) => check_parts(parts, &format!("{path}.all"), verifiers, faults),
@@ -88,7 +124,7 @@ impl<'de> Deserialize<'de> for Requirement {
 
 struct Reader;
 
-const SHAPE: &str = "a verifier's name, or a map with exactly one of `any`, `all`, or `atLeast` and `of`";
+const SHAPE: &str = "a verifier's name, or a map with exactly one of `any`, `all`, `static`, or `atLeast` and `of`";
 
 impl<'de> Visitor<'de> for Reader {
     type Value = Requirement;
@@ -106,24 +142,26 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Requirement, A::Error> {
-        let (mut any, mut all, mut count, mut of) = (None, None, None, None);
+        let (mut any, mut all, mut stated, mut count, mut of) = (None, None, None, None, None);
         while let Some(key) = members.next_key::<String>()? {
             match key.as_str() {
                 "any" => fill(&mut any, &key, members.next_value()?)?,
                 "all" => fill(&mut all, &key, members.next_value()?)?,
+                "static" => fill(&mut stated, &key, members.next_value::<Static>()?)?,
                 "atLeast" => fill(&mut count, &key, members.next_value()?)?,
                 "of" => fill(&mut of, &key, members.next_value::<Vec<String>>()?)?,
                 _ => return Err(de::Error::custom(format_args!("unknown member `{key}`: {SHAPE}"))),
             }
         }
-        match (any, all, count, of) {
-            (Some(parts), None, None, None) => Ok(Requirement::Any(parts)),
-            (None, Some(parts), None, None) => Ok(Requirement::All(parts)),
-            (None, None, Some(count), Some(of)) => {
+        match (any, all, stated, count, of) {
+            (Some(parts), None, None, None, None) => Ok(Requirement::Any(parts)),
+            (None, Some(parts), None, None, None) => Ok(Requirement::All(parts)),
+            (None, None, Some(Static { action, message }), None, None) => Ok(Requirement::Static { action, message }),
+            (None, None, None, Some(count), Some(of)) => {
                 Ok(Requirement::AtLeast { count, of: of.into_iter().map(Into::into).collect() })
             }
-            (None, None, Some(_), None) => Err(de::Error::custom("`atLeast` needs `of`, the verifiers' names")),
-            (None, None, None, Some(_)) => Err(de::Error::custom("`of` needs `atLeast`, a number")),
+            (None, None, None, Some(_), None) => Err(de::Error::custom("`atLeast` needs `of`, the verifiers' names")),
+            (None, None, None, None, Some(_)) => Err(de::Error::custom("`of` needs `atLeast`, a number")),
             _ => Err(de::Error::custom(format_args!("not {SHAPE}"))),
         }
     }
@@ -149,8 +187,16 @@ mod tests {
         assert_eq!(read(r#""notary""#).unwrap(), Requirement::Verifier("notary".into()));
         let nested = read(r#"{"all":["notary",{"atLeast":2,"of":["build","qa","security"]}]}"#).unwrap();
         assert!(matches!(nested, Requirement::All(parts) if parts.len() == 2));
+        let stated = read(r#"{"any":["notary",{"static":{"action":"pass","message":"old"}}]}"#).unwrap();
+        assert!(matches!(stated, Requirement::Any(parts) if parts.len() == 2));
         for (text, says) in [
             ("{}", "exactly one of"),
+            (r#"{"static":{"action":"pass"}}"#, "missing field `message`"),
+            (r#"{"static":{"message":"x"}}"#, "missing field `action`"),
+            (r#"{"static":{"action":"warn","message":"x"}}"#, "unknown variant `warn`"),
+            (r#"{"static":{"action":"pass","message":"x","until":1}}"#, "unknown field `until`"),
+            (r#"{"static":{"action":"pass","message":"x"},"any":["a"]}"#, "exactly one of"),
+            (r#"{"atLeast":1,"of":[{"static":{"action":"pass","message":"x"}}]}"#, "invalid type"),
             (r#"{"any":["a"],"all":["b"]}"#, "exactly one of"),
             (r#"{"atLeast":1}"#, "needs `of`"),
             (r#"{"of":["a"]}"#, "needs `atLeast`"),

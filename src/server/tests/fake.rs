@@ -72,7 +72,7 @@ fn answer(question: &Question, decision: Decision, cached: bool) -> Answer {
 impl Decider for Fake {
     fn cached(&self, question: &Question) -> Option<Answer> {
         match question.reference.repository().path() {
-            "app/cached" => Some(answer(question, Decision::Allow { valid_until: None }, true)),
+            "app/cached" => Some(answer(question, Decision::allow(None), true)),
             "app/panic-at-once" => panic!("forced"),
             _ => None,
         }
@@ -85,7 +85,7 @@ impl Decider for Fake {
     async fn verify(&self, question: Question) -> Answer {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let decision = match question.reference.repository().path() {
-            "app/good" => Decision::Allow { valid_until: None },
+            "app/good" => Decision::allow(None),
             "app/down" => {
                 Decision::Undecided(Reason::new(Code::RegistryUnavailable, "connection <b>\u{1b}[31mrefused"))
             }
@@ -94,7 +94,7 @@ impl Decider for Fake {
             "app/gated" => {
                 self.waiting.send_modify(|count| *count += 1);
                 let _ = self.gate.subscribe().wait_for(|open| *open).await;
-                Decision::Allow { valid_until: None }
+                Decision::allow(None)
             }
             _ => Decision::Deny(Reason::new(Code::NoSignature, "no signature")),
         };

@@ -359,3 +359,8 @@ fn text_fault(text: &str) -> Option<TextFault> {
         None
     }
 }
+
+#[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
+mod tests;

@@ -11,10 +11,8 @@ use std::{collections::BTreeMap, fmt};
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 
-pub use self::claim::Claim;
+use super::certificate::{Claim, Claims};
 use crate::reason::printable;
-
-mod claim;
 
 /// Longest regular expression (R27). The ones of published policies have a tenth.
 const MAX_PATTERN_BYTES: usize = 2048;
@@ -208,7 +206,7 @@ impl Identity {
         let subject = keep(Matcher::read(("subject", subject.as_ref()), ("subjectRegExp", subject_reg_exp.as_ref())));
         let mut wanted = BTreeMap::new();
         for (name, value) in claims {
-            let read = Claim::parse(name).ok_or_else(|| IdentityFault::Claim { name: name.clone() });
+            let read = Claim::from_name(name).ok_or_else(|| IdentityFault::Claim { name: name.clone() });
             match read.and_then(|claim| check_text(value).map(|()| claim)) {
                 Ok(claim) => drop(wanted.insert(claim, value.clone())),
                 Err(fault) => faults.push((format!("claims.{name}"), fault)),
@@ -220,16 +218,16 @@ impl Identity {
         }
     }
 
-    /// Compares a certificate's issuer, subject and claims. `claim` gives the certificate's own value of one.
+    /// Compares a certificate's issuer, subject and claims.
     ///
     /// # Errors
     /// [`Mismatch`]: everything that differs.
-    pub fn check<'c>(
+    pub fn check(
         &self,
         authorities: Authorities,
         issuer: Option<&str>,
         subject: &str,
-        claim: impl Fn(Claim) -> Option<&'c str>,
+        claims: &Claims,
     ) -> Result<(), Mismatch> {
         let known = match authorities {
             Authorities::Instance => issuer,
@@ -243,7 +241,7 @@ impl Identity {
             differences.push(Difference { what: What::Subject, found: None, expected: self.subject.to_string() });
         }
         for (name, expected) in &self.claims {
-            let found = claim(*name);
+            let found = claims.get(*name);
             if found != Some(expected.as_str()) {
                 let found = Some(found.map_or_else(|| "absent".to_owned(), shown));
                 differences.push(Difference { what: What::Claim(*name), found, expected: shown(expected) });
@@ -279,16 +277,16 @@ fn shown(text: &str) -> String {
 ///
 /// # Errors
 /// The [`Mismatch`] of the nearest: where issuer and subject differ least, then the claims.
-pub fn nearest<'i, 'c>(
-    identities: &'i [Identity],
+pub fn nearest<'a>(
+    identities: &'a [Identity],
     authorities: Authorities,
     issuer: Option<&str>,
     subject: &str,
-    claim: impl Fn(Claim) -> Option<&'c str>,
-) -> Result<&'i Identity, Mismatch> {
+    claims: &Claims,
+) -> Result<&'a Identity, Mismatch> {
     let mut nearest: Option<Mismatch> = None;
     for identity in identities {
-        match identity.check(authorities, issuer, subject, &claim) {
+        match identity.check(authorities, issuer, subject, claims) {
             Ok(()) => return Ok(identity),
             Err(mismatch) => {
                 if nearest.as_ref().is_none_or(|known| mismatch.distance() < known.distance()) {

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     oci::{Digest, Repository},
-    reason,
+    reason::Code,
     verifier::{Attested, Check, Findings, Outcome, Rejection},
 };
 
@@ -94,7 +94,7 @@ pub(super) fn judge(
         Trust::Keys { keys, roots } => signer::by_key(&question, keys, roots),
     }?;
     content.bind(target, policy)?;
-    conclude(item, &content, proven, want, policy)
+    Ok(conclude(item, &content, proven, want, policy))
 }
 
 /// What the checks of signers and logs ask.
@@ -105,37 +105,27 @@ struct Question<'a> {
     now: OffsetDateTime,
 }
 
-impl Question<'_> {
-    /// Tries each root whole; evidence of two is never mixed (R99). The nearest miss is told.
-    fn in_any_root<T>(
-        &self,
-        roots: &[Arc<TrustedRoot>],
-        mut judge: impl FnMut(&TrustedRoot) -> Result<T, Rejection>,
-    ) -> Result<T, Rejection> {
-        let mut refused: Option<Rejection> = None;
-        for root in roots {
-            match judge(root) {
-                Ok(proven) => return Ok(proven),
-                Err(rejection) => {
-                    if refused.as_ref().is_none_or(|known| known.check() < rejection.check()) {
-                        refused = Some(rejection);
-                    }
+/// Tries each root whole; evidence of two is never mixed (R99). The nearest miss is told.
+fn in_any_root<T>(
+    roots: &[Arc<TrustedRoot>],
+    mut judge: impl FnMut(&TrustedRoot) -> Result<T, Rejection>,
+) -> Result<T, Rejection> {
+    let mut refused: Option<Rejection> = None;
+    for root in roots {
+        match judge(root) {
+            Ok(proven) => return Ok(proven),
+            Err(rejection) => {
+                if refused.as_ref().is_none_or(|known| known.check() < rejection.check()) {
+                    refused = Some(rejection);
                 }
             }
         }
-        let nobody =
-            || Rejection::new(Check::Authenticity, reason::Code::NoTrust, "the trust policy has no trusted root");
-        Err(refused.unwrap_or_else(nobody))
     }
+    let nobody = || Rejection::new(Check::Authenticity, Code::NoTrust, "the trust policy has no trusted root");
+    Err(refused.unwrap_or_else(nobody))
 }
 
-fn conclude(
-    item: &Item,
-    content: &Content<'_>,
-    proven: Proven,
-    want: &Want,
-    policy: &TrustPolicy,
-) -> Result<Findings, Rejection> {
+fn conclude(item: &Item, content: &Content<'_>, proven: Proven, want: &Want, policy: &TrustPolicy) -> Findings {
     let Proven { signer, vouched, scts, facts, valid_until, checks, warnings } = proven;
     let mut made = vec![(Check::Content, Outcome::Passed)];
     if !matches!(item.signed, Signed::Payload { .. }) {
@@ -172,7 +162,7 @@ fn conclude(
         size_bytes,
         made_at,
     });
-    Ok(Findings { checks: made, signer: Some(signer), valid_until, message, extensions, warnings, attested })
+    Findings { checks: made, signer: Some(signer), valid_until, message, extensions, warnings, attested }
 }
 
 fn rfc3339(moment: OffsetDateTime) -> String {

@@ -19,7 +19,7 @@ use super::{
     evidence::{BundleVersion, Entry, Shape, Signed},
     root::{Log, TrustedRoot, Window},
 };
-use crate::crypto::{algorithm::PublicKey, read::hex};
+use crate::crypto::{algorithm::PublicKey, hex};
 
 mod binding;
 mod body;

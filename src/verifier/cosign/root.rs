@@ -6,7 +6,7 @@
 //!
 //! Rule: Sigstore protobuf-specs, `sigstore_trustroot.proto`; `sigstore.md` §2.7.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use time::{Date, OffsetDateTime};
 
@@ -73,6 +73,42 @@ pub enum Origin {
         /// Until when it vouches for what it answered.
         expires: OffsetDateTime,
     },
+}
+
+impl Origin {
+    /// How long ago it was last known to be current; `None`: only the operator knows.
+    pub fn age(&self, now: OffsetDateTime) -> Option<time::Duration> {
+        match self {
+            Self::Embedded { date } => Some(now - date.midnight().assume_utc()),
+            Self::Tuf { refreshed_at, .. } => Some(now - *refreshed_at),
+            Self::File(_) | Self::Inline | Self::OwnAuthority => None,
+        }
+    }
+
+    /// One of a few words.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Embedded { .. } => "embedded",
+            Self::File(_) => "file",
+            Self::Inline => "inline",
+            Self::OwnAuthority => "own",
+            Self::Tuf { .. } => "tuf",
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded { date } => write!(f, "compiled in, as of {date}"),
+            Self::File(file) => write!(f, "file {}", file.display()),
+            Self::Inline => f.write_str("in the configuration"),
+            Self::OwnAuthority => f.write_str("the configured authorities"),
+            Self::Tuf { url, refreshed_at, expires } => {
+                write!(f, "{url}, fetched {}, vouched for until {}", refreshed_at.date(), expires.date())
+            }
+        }
+    }
 }
 
 /// What the items of an instance must have.

@@ -164,7 +164,8 @@ fn check(
         .map_err(|source| SctFault::Signature { log: said(log), source })
 }
 
-/// `SignatureAndHashAlgorithm`, RFC 5246 §7.4.1.4.1, as far as it is the key's. Static CT logs and private ones use SHA-384 too.
+/// `SignatureAndHashAlgorithm`, RFC 5246 §7.4.1.4.1, as far as it is the key's. RFC 6962 §2.1.4 names SHA-256 alone; private logs
+/// with a P-384 key sign with its own hash.
 fn hash_for(timestamp: &SignedTimestamp<'_>, key: &KeyKind) -> Option<HashAlgorithm> {
     const RSA: u8 = 1;
     const ECDSA: u8 = 3;
@@ -217,3 +218,6 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 fn said(log: &Log) -> String {
     reason::printable(&log.base_url, 128)
 }
+
+#[cfg(test)]
+mod tests;

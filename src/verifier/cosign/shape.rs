@@ -1,6 +1,9 @@
 //! Which referrers may carry an item, and where in their manifests it is. The list only selects work; the manifest decides (R6).
 
-use super::{evidence::Shape, legacy};
+use super::{
+    evidence::{BundleVersion, Shape},
+    legacy,
+};
 use crate::{
     oci::{Artifact, CosignKind, Descriptor, Found, Manifest, Referrer, media_type},
     reason::Code,
@@ -70,13 +73,11 @@ fn bundle(layers: &[Descriptor], format: SignatureFormat) -> Result<Vec<(Shape, 
     if !format.wants_bundles() || !layers.iter().any(|layer| is_bundle(&layer)) {
         return Ok(Vec::new());
     }
-    match layers {
-        [layer] => Ok(vec![(Shape::Bundle(super::evidence::BundleVersion::V03), layer)]),
-        _ => {
-            let reason = format!("the bundle's manifest has {} layers, it must have one", layers.len());
-            Err(Rejection::new(Check::Content, Code::BadManifest, reason))
-        }
+    if let [layer] = layers {
+        return Ok(vec![(Shape::Bundle(BundleVersion::V03), layer)]);
     }
+    let reason = format!("the bundle's manifest has {} layers, it must have one", layers.len());
+    Err(Rejection::new(Check::Content, Code::BadManifest, reason))
 }
 
 /// The media type that a layer of this shape has; `None`: any that begins as a bundle's does.

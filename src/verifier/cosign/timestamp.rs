@@ -123,3 +123,6 @@ fn name(authority: &Authority, signer: Option<&Certificate>) -> String {
     };
     reason::printable(&name, 128)
 }
+
+#[cfg(test)]
+mod tests;

@@ -203,4 +203,6 @@ impl<'de> Deserialize<'de> for Number {
 }
 
 #[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
 mod tests;

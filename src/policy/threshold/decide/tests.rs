@@ -156,8 +156,45 @@ fn an_allow_ends_with_the_evidence_it_needs() {
         (serde_json::json!({"atLeast": 2, "of": ["a", "b"]}), soon),
     ] {
         let decision = told(requirement.clone(), reports(), Coverage::Whole);
-        assert_eq!(decision, Decision::Allow { valid_until: Some(expected) }, "{requirement}");
+        assert_eq!(decision, Decision::allow(Some(expected)), "{requirement}");
     }
+}
+
+// R106
+#[test]
+fn a_static_requirement_decides_without_evidence_and_says_so() {
+    let pass = || serde_json::json!({"static": {"action": "pass", "message": "old images"}});
+    let fail = || serde_json::json!({"static": {"action": "fail", "message": "retired"}});
+    for (requirement, spec, expected, code) in [
+        (pass(), "", 'y', Code::StaticPass),
+        (pass(), "a:n", 'y', Code::StaticPass),
+        (fail(), "", 'n', Code::StaticFail),
+        (fail(), "a:y", 'n', Code::StaticFail),
+        (serde_json::json!({"any": ["a", pass()]}), "a:n", 'y', Code::StaticPass),
+        (serde_json::json!({"any": ["a", pass()]}), "a:?", 'y', Code::StaticPass),
+        (serde_json::json!({"any": ["a", pass()]}), "a:y", 'y', Code::Verified),
+        (serde_json::json!({"any": ["a", fail()]}), "a:y", 'y', Code::Verified),
+        (serde_json::json!({"any": ["a", fail()]}), "", 'n', Code::PolicyUnsatisfied),
+        (serde_json::json!({"all": ["a", pass()]}), "", 'n', Code::NoSignature),
+        (serde_json::json!({"all": ["a", pass()]}), "a:y", 'y', Code::Verified),
+        (serde_json::json!({"all": ["a", fail()]}), "a:y", 'n', Code::StaticFail),
+        (serde_json::json!({"all": ["a", fail()]}), "a:?", 'n', Code::StaticFail),
+        (serde_json::json!({"all": [pass(), fail()]}), "", 'n', Code::StaticFail),
+        (serde_json::json!({"all": [pass()]}), "", 'y', Code::StaticPass),
+    ] {
+        let decision = told(requirement.clone(), words(spec), Coverage::Whole);
+        assert_eq!((letter(&decision), decision.code()), (expected, code), "{requirement} over {spec:?}");
+    }
+    let decision = told(pass(), Vec::new(), Coverage::Whole);
+    assert_eq!(decision, Decision::Allow { valid_until: None, stated: Some("old images".to_owned()) });
+}
+
+#[test]
+fn a_yes_by_evidence_ends_with_it_though_the_policy_would_pass_without() {
+    let soon = datetime!(2026-02-01 0:00 UTC);
+    let any = serde_json::json!({"any": ["a", {"static": {"action": "pass", "message": "old images"}}]});
+    let decision = told(any, vec![report("a", "1", yes_until(Some("x"), Some(soon)))], Coverage::Whole);
+    assert_eq!(decision, Decision::allow(Some(soon)));
 }
 
 fn requirement() -> impl Strategy<Value = serde_json::Value> {

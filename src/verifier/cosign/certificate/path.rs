@@ -292,3 +292,6 @@ const MAX_NAME_BYTES: usize = 128;
 fn brief(name: &Name) -> String {
     reason::printable(&name.to_text(), MAX_NAME_BYTES)
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,10 +13,6 @@ use crate::{
     verifier::cosign::root::{Authority, Origin, Profile, TrustedRoot, Window},
 };
 
-/// Longest path of intermediates; certificates of signers come with fewer than ten (R25).
-const MAX_INTERMEDIATES: usize = 8;
-/// Most paths that are looked for from one intermediate: more is a mesh of cross-signatures, and the shortest decide.
-const MAX_PATHS: usize = 64;
 /// What it is called in reports.
 const NAME: &str = "caRoots";
 
@@ -53,50 +49,40 @@ pub(super) fn roots(
     instances.iter().map(own).collect()
 }
 
-/// A chain for each certificate: the roots alone, and each intermediate up to its root.
+/// Each root with the intermediates that lead to it, nearest last.
 fn authorities(
     roots: &[Certificate],
     intermediates: &[Certificate],
     at: &str,
     faults: &mut Vec<ConfigFault>,
 ) -> Vec<Authority> {
-    let mut all: Vec<Authority> = roots.iter().map(|root| authority(vec![root.clone()])).collect();
-    for intermediate in intermediates {
-        let chains = chains(intermediate, roots, intermediates);
-        if chains.is_empty() {
-            let subject = intermediate.subject().to_text();
-            faults.push(ConfigFault::new(format!("{at}.caIntermediates"), FaultKind::AuthorityLost { subject }));
-        }
-        all.extend(chains.into_iter().map(authority));
+    let chains: Vec<Vec<Certificate>> = roots.iter().map(|root| chain(root, intermediates)).collect();
+    for lost in intermediates.iter().filter(|one| !chains.iter().any(|chain| chain.contains(one))) {
+        let subject = lost.subject().to_text();
+        faults.push(ConfigFault::new(format!("{at}.caIntermediates"), FaultKind::AuthorityLost { subject }));
     }
-    all
+    let authority = |(root, chain): (&Certificate, _)| Authority {
+        uri: root.subject().to_text(),
+        chain,
+        // Its certificates say themselves when they are valid; there is no further window.
+        window: Window { start: OffsetDateTime::UNIX_EPOCH, end: None },
+    };
+    roots.iter().zip(chains).map(authority).collect()
 }
 
-fn authority(chain: Vec<Certificate>) -> Authority {
-    let uri = chain.first().map(|issuer| issuer.subject().to_text()).unwrap_or_default();
-    // Its certificates say themselves when they are valid; there is no further window.
-    Authority { uri, chain, window: Window { start: OffsetDateTime::UNIX_EPOCH, end: None } }
-}
-
-/// Every path from `first` to a root, shortest first; none has a certificate twice.
-fn chains(first: &Certificate, roots: &[Certificate], intermediates: &[Certificate]) -> Vec<Vec<Certificate>> {
-    let mut open = vec![vec![first.clone()]];
-    let mut found = Vec::new();
-    for _ in 0..MAX_INTERMEDIATES {
-        let mut longer = Vec::new();
-        for chain in open {
-            let Some(last) = chain.last() else { continue };
-            let issued = |issuer: &&Certificate| {
-                last.issuer() == issuer.subject() && last.verify_signed_by(issuer.public_key()).is_ok()
-            };
-            let extended = |issuer: &Certificate| chain.iter().cloned().chain([issuer.clone()]).collect::<Vec<_>>();
-            found.extend(roots.iter().filter(issued).map(extended));
-            let unused = |issuer: &&Certificate| chain.iter().all(|used| used.der() != issuer.der());
-            longer.extend(intermediates.iter().filter(unused).filter(issued).map(extended));
+/// The intermediates that `root` issued, itself or by way of others, and the root.
+fn chain(root: &Certificate, intermediates: &[Certificate]) -> Vec<Certificate> {
+    let mut found = vec![root.clone()];
+    let mut looked_at = 0;
+    while let Some(issuer) = found.get(looked_at).cloned() {
+        looked_at = looked_at.saturating_add(1);
+        for one in intermediates {
+            let issued = one.issuer() == issuer.subject() && one.verify_signed_by(issuer.public_key()).is_ok();
+            if issued && !found.contains(one) {
+                found.push(one.clone());
+            }
         }
-        longer.truncate(MAX_PATHS);
-        open = longer;
     }
-    found.truncate(MAX_PATHS);
+    found.reverse();
     found
 }

@@ -164,7 +164,7 @@ fn a_file_that_is_not_exactly_one_public_key_is_refused() {
             KeyFault::Pem(PemFault::Malformed),
         ),
         ("headers", good.replacen('\n', "\nProc-Type: 4,ENCRYPTED\n\n", 1), KeyFault::Pem(PemFault::Malformed)),
-        ("base64 cut", block("PUBLIC KEY", &base64[..33]), KeyFault::Pem(PemFault::Malformed)),
+        ("base64 cut", block("PUBLIC KEY", base64.get(..33).unwrap()), KeyFault::Pem(PemFault::Malformed)),
         ("no base64", block("PUBLIC KEY", ""), KeyFault::Pem(PemFault::Malformed)),
         ("URL-safe base64", good.replace(['+', '/'], "-"), KeyFault::Pem(PemFault::Malformed)),
     ] {

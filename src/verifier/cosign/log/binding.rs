@@ -11,6 +11,7 @@ use super::{
     body::{Body, Digest, Dsse, Intoto, Record, Verifier},
 };
 use crate::crypto::{
+    dsse::pae,
     scheme::{HashAlgorithm, Scheme},
     x509::Certificate,
 };
@@ -142,11 +143,4 @@ fn check_signer(logged: &Verifier, signer: Signer<'_>) -> Result<(), LogFault> {
 
 fn read(what: &'static str, der: &[u8]) -> Result<Certificate, LogFault> {
     Certificate::parse(der).map_err(|source| LogFault::Certificate { what, source })
-}
-
-/// Rule: DSSE protocol v1, "Signature Definition".
-fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let mut encoded = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
-    encoded.extend_from_slice(payload);
-    encoded
 }

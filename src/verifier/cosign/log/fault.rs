@@ -36,6 +36,9 @@ pub(in crate::verifier::cosign) enum LogFault {
         /// Why.
         source: CertificateError,
     },
+    /// A proof whose root nobody signed.
+    #[error("inclusion proof has no checkpoint")]
+    CheckpointMissing,
     /// A member of the body is malformed.
     #[error("log entry's body has a malformed {member}")]
     Field {
@@ -182,6 +185,7 @@ impl LogFault {
             | Self::Binding { .. }
             | Self::Body(_)
             | Self::Certificate { .. }
+            | Self::CheckpointMissing
             | Self::Field { .. }
             | Self::Future { .. }
             | Self::Hash { .. }

@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use time::OffsetDateTime;
 
 use super::{super::evidence::Entry, super::root::Log, LogFault};
-use crate::crypto::{read::hex, scheme};
+use crate::crypto::{hex, scheme};
 
 /// The largest integer that RFC 8785 writes as it is (§3.2.2.3: numbers are IEEE 754 doubles).
 const MAX_INTEGER: u64 = (1 << 53) - 1;

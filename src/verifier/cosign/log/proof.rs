@@ -29,6 +29,9 @@ pub(super) fn verify(entry: &Entry, proof: &Proof, is_v2: bool, log: &Log) -> Re
         let size = proof.hashes.len();
         return Err(LogFault::Limit { what: "inclusion proof, in hashes,", size, limit: MAX_HASHES });
     }
+    if proof.checkpoint.is_empty() {
+        return Err(LogFault::CheckpointMissing);
+    }
     let checkpoint = Checkpoint::parse(&proof.checkpoint)?;
     checkpoint.verify(is_v2, log)?;
     let mismatch = |what, other| Err(LogFault::ProofMismatch { what, other });

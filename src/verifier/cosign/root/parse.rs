@@ -282,3 +282,6 @@ fn read_chain(ders: Vec<Result<Vec<u8>, String>>) -> Result<Vec<Certificate>, St
     }
     Ok(chain)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,15 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{super::LogFault, Digest, Dsse, Intoto, MAX_NAME_BYTES, Record, Verifier};
+use super::{
+    super::{
+        super::pem::{self, Block},
+        LogFault,
+    },
+    Digest, Dsse, Intoto, MAX_NAME_BYTES, Record, Verifier,
+};
 use crate::{
-    crypto::{read::hex, scheme::HashAlgorithm},
+    crypto::{hex, scheme::HashAlgorithm},
     reason::printable,
 };
 
@@ -145,7 +151,7 @@ pub(super) fn record(spec: Value) -> Result<Record, LogFault> {
     Ok(Record {
         hash: digest(&data.hash, "artifact", "spec.data.hash.value")?,
         signature: base64(&signature.content, "spec.signature.content")?,
-        verifier: pem(&signature.public_key.content, "spec.signature.publicKey.content")?,
+        verifier: verifier(&signature.public_key.content, "spec.signature.publicKey.content")?,
     })
 }
 
@@ -177,7 +183,7 @@ pub(super) fn record_v2(spec: Value) -> Result<Record, LogFault> {
 pub(super) fn dsse(spec: Value) -> Result<Dsse, LogFault> {
     let DsseSpec { envelope_hash, payload_hash, signatures } = read(spec)?;
     let signature = |one: DsseSignature| {
-        Ok((base64(&one.signature, "signatures.signature")?, pem(&one.verifier, "signatures.verifier")?))
+        Ok((base64(&one.signature, "signatures.signature")?, verifier(&one.verifier, "signatures.verifier")?))
     };
     Ok(Dsse {
         envelope_sha256: sha256(&envelope_hash, "envelope", "spec.envelopeHash.value")?,
@@ -193,7 +199,7 @@ pub(super) fn intoto_v2(spec: Value) -> Result<Dsse, LogFault> {
         // Base64 of the envelope's `sig`, which is base64 itself.
         let sig = String::from_utf8(base64(&one.sig, "envelope.signatures.sig")?);
         let sig = sig.map_err(|_| LogFault::Field { member: "envelope.signatures.sig" })?;
-        Ok((base64(&sig, "envelope.signatures.sig")?, pem(&one.public_key, "envelope.signatures.publicKey")?))
+        Ok((base64(&sig, "envelope.signatures.sig")?, verifier(&one.public_key, "envelope.signatures.publicKey")?))
     };
     Ok(Dsse {
         envelope_sha256: sha256(&hash, "envelope", "spec.content.hash.value")?,
@@ -209,7 +215,7 @@ pub(super) fn intoto(spec: Value) -> Result<Intoto, LogFault> {
     Ok(Intoto {
         envelope_sha256: sha256(&content.hash, "envelope", "spec.content.hash.value")?,
         payload_sha256: payload.transpose()?,
-        verifier: pem(&public_key, "spec.publicKey")?,
+        verifier: verifier(&public_key, "spec.publicKey")?,
     })
 }
 
@@ -272,20 +278,13 @@ fn hash_of(key_details: &str) -> Option<HashAlgorithm> {
     }
 }
 
-/// Base64 of exactly one PEM block, `CERTIFICATE` or `PUBLIC KEY`, with nothing around it but white space at its end.
-fn pem(encoded: &str, member: &'static str) -> Result<Verifier, LogFault> {
-    let malformed = || LogFault::Field { member };
-    let text = String::from_utf8(base64(encoded, member)?).map_err(|_| malformed())?;
-    for (label, verifier) in
-        [("CERTIFICATE", Verifier::Certificate as fn(Vec<u8>) -> Verifier), ("PUBLIC KEY", Verifier::Key)]
-    {
-        let begin = text.strip_prefix("-----BEGIN ").and_then(|text| text.strip_prefix(label));
-        let Some(rest) = begin.and_then(|text| text.strip_prefix("-----")) else { continue };
-        let inner = rest.trim_end().strip_suffix("-----").and_then(|text| text.strip_suffix(label));
-        let inner = inner.and_then(|text| text.strip_suffix("-----END ")).ok_or_else(malformed)?;
-        // Another block's dashes are no base64.
-        let lines: String = inner.lines().collect();
-        return base64(&lines, member).map(verifier);
+/// Base64 of exactly one PEM block, `CERTIFICATE` or `PUBLIC KEY`.
+fn verifier(encoded: &str, member: &'static str) -> Result<Verifier, LogFault> {
+    let text = String::from_utf8(base64(encoded, member)?).map_err(|_| LogFault::Field { member })?;
+    let block = pem::blocks(&text).ok().and_then(|blocks| <[Block<'_>; 1]>::try_from(blocks).ok());
+    match block {
+        Some([Block { label: "CERTIFICATE", der }]) => Ok(Verifier::Certificate(der)),
+        Some([Block { label: "PUBLIC KEY", der }]) => Ok(Verifier::Key(der)),
+        Some(_) | None => Err(LogFault::Field { member }),
     }
-    Err(malformed())
 }
