@@ -5,14 +5,18 @@
 //!                        │
 //!                        ├──in the order given──► chain::CodeSigningChain
 //!                        ├──► PublicKey ──of_key──► scheme::Scheme (Sigstore) ──verify──► ()
-//!                        └──anchors, paths──► tsp::Timestamp ──verify──► tsp::VerifiedTime
+//!                        ├──anchors, paths──► tsp::Timestamp ──verify──► tsp::VerifiedTime
+//!                        └──with its issuer─┬─► ocsp::Response ──verify──► ocsp::Statement
+//!                                           └─► crl::Crl ──verify──► crl::VerifiedCrl ──lookup──► crl::Listing
 //! ```
 //!
 //! What was signed is always verified over the bytes as transmitted; nothing is encoded again.
 
 pub mod algorithm;
 pub mod chain;
+pub mod crl;
 pub mod dsse;
+pub mod ocsp;
 pub(crate) mod read;
 pub mod scheme;
 #[cfg(test)]

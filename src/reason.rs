@@ -65,7 +65,7 @@ codes! {
     PolicyUnsatisfied = "POLICY_UNSATISFIED", No, "the policy does not hold over the evidence found", "Read the reports beside it: each says what its verifier found.";
     PolicyError = "POLICY_ERROR", No, "the policy could not be evaluated", "Run `countersign check --config FILE`; the message names the rule.";
     NotFound = "NOT_FOUND", No, "the registry has no such manifest", "Push the image, or correct tag or digest.";
-    NoSignature = "NO_SIGNATURE", No, "no signature associated with the image was found", "Sign the image (`notation sign`), or copy its signatures along when copying the image.";
+    NoSignature = "NO_SIGNATURE", No, "no signature associated with the image was found", "Sign the image (`notation sign`, `cosign sign`), or copy its signatures along when copying the image.";
     DigestMismatch = "DIGEST_MISMATCH", No, "content does not have the digest it was asked for by", "The registry or a mirror served other bytes: push again, and find out why.";
     SizeMismatch = "SIZE_MISMATCH", No, "content does not have the size its descriptor says", "Push the artifact again.";
     LimitExceeded = "LIMIT_EXCEEDED", No, "a configured limit was exceeded", "Remove superfluous referrers, or raise the limit that the message names.";
@@ -81,15 +81,16 @@ codes! {
     SignatureAlgorithm = "SIG_ALGORITHM", No, "the signature algorithm is not allowed or does not fit the key", "Use RSA 2048/3072/4096 with PSS, or ECDSA on P-256/384/521.";
     UnknownCritical = "UNKNOWN_CRITICAL", No, "the envelope has a critical attribute that is not understood", "Sign without it, or with a tool whose attributes are supported.";
     PluginRequired = "PLUGIN_REQUIRED", No, "the envelope demands a verification plugin", "Plugins named by envelopes are not run; sign with a key whose signatures need none.";
-    CertificateInvalid = "CERT_INVALID", No, "the certificate chain breaks the certificate profile", "Issue a certificate that fits: see the Notary Project signature specification, certificate requirements.";
+    CertificateInvalid = "CERT_INVALID", No, "the certificate chain breaks the certificate profile", "Issue a certificate that fits: the certificate requirements of the Notary Project signature specification, or Fulcio's profile.";
     CertificateExpired = "CERT_EXPIRED", No, "a certificate of the chain is outside its validity", "Renew the certificate and sign again.";
     NoTrust = "NO_TRUST", No, "the trust store that the policy names is missing, empty or bad", "Mount the trust store; `countersign check` names the file.";
     Untrusted = "UNTRUSTED", No, "no certificate of the chain is in the trust store", "Sign with a trusted certificate, or add its root to the trust store.";
-    IdentityMismatch = "IDENTITY_MISMATCH", No, "the signer is not among the trusted identities", "Sign as a trusted identity, or add this one to `trustedIdentities`.";
+    IdentityMismatch = "IDENTITY_MISMATCH", No, "the signer is not among the trusted identities", "Sign as a trusted identity, or add this one to `trustedIdentities` (notation) or `identities` (cosign).";
     Expired = "EXPIRED", No, "the signature has expired", "Sign again.";
     MetadataMismatch = "METADATA_MISMATCH", No, "required user metadata is missing or differs", "Sign with `--user-metadata` as the policy requires.";
     TimestampUnsupported = "TIMESTAMP_UNSUPPORTED", No, "the trust policy asks for a timestamp check that this release cannot make", "Renew the certificate and sign again, or remove `tsa:` stores from the trust policy.";
     RevocationUnsupported = "REVOCATION_UNSUPPORTED", No, "the trust policy enforces a revocation check that this release cannot make", "Use certificates without revocation addresses, or set revocation to `log` or `skip` with its risk understood.";
+    Revoked = "REVOKED", No, "a certificate of the chain was revoked", "Sign again with a certificate that is not revoked; find out why this one was.";
     BundleMalformed = "BUNDLE_MALFORMED", No, "the Sigstore bundle, signature layer or DSSE envelope is malformed", "Sign again with a current tool; the message names the member.";
     PayloadMalformed = "PAYLOAD_MALFORMED", No, "what was signed is no cosign payload or in-toto statement", "Sign with `cosign sign` or `cosign attest`; the message says what is wrong.";
     PredicateTypeMismatch = "PREDICATE_TYPE_MISMATCH", No, "what was signed is of another type than the verifier asks for", "Attest with the predicate type that the verifier names; an attestation is not a signature.";
@@ -123,6 +124,7 @@ codes! {
     Tls = "TLS", Undecided, "no trusted TLS connection to the registry", "Set `ca` for the host, or `plainHttp: true` if it has no TLS at all.";
     BadHttp = "BAD_HTTP", Undecided, "the registry's answer is not acceptable HTTP", "Look for a proxy between us and the registry.";
     Truncated = "TRUNCATED", Undecided, "the registry's answer ended early", "Look for a proxy between us and the registry.";
+    RevocationUnknown = "REVOCATION_UNKNOWN", Undecided, "whether a certificate was revoked could not be found out", "Look at the authority's OCSP responder and CRL, and whether they can be reached; the message says what is wrong.";
     StoreUnreadable = "STORE_UNREADABLE", Undecided, "the image layout on disk cannot be read", "Check path and permissions.";
     Internal = "INTERNAL", Broken, "a fault of ours", "Please report it, with the log lines of this trace id.";
 }
@@ -141,6 +143,8 @@ impl Serialize for Code {
 
 /// Longest text from outside that an answer repeats (`threats.md` 1.2).
 pub const MAX_OUTSIDE_TEXT_BYTES: usize = 512;
+/// Longest reason of a verifier: words of ours around a text or two from outside. A report repeats it some six times (R110).
+pub const MAX_REASON_BYTES: usize = 2 * MAX_OUTSIDE_TEXT_BYTES;
 
 /// Writes an error and its sources as `a: b: c`, escaped and bounded. The one printer of error chains.
 pub fn chain(error: &(dyn Error + 'static)) -> String {

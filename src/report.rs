@@ -4,11 +4,14 @@ use time::OffsetDateTime;
 
 use crate::{
     oci::{Artifact, CosignKind, Found, Referrer, Subject},
-    reason::Code,
+    reason::{Code, printable},
     verifier::{Undecided, Verified, VerifierName, VerifyError, Waiver},
 };
 
 pub mod wire;
+
+/// Longest artifact type that is told: RFC 6838 §4.2 allows 127 characters on either side of the slash.
+const MAX_TYPE_BYTES: usize = 255;
 
 /// What one verifier says.
 #[derive(Debug, Clone)]
@@ -30,6 +33,8 @@ pub struct About {
     pub artifact_type: String,
     /// The layer's digest, where the word is about one of several signatures of the artifact.
     pub layer: Option<String>,
+    /// The signature that the word is about, where the manifest does not name it: `atLeast` counts none twice.
+    pub envelope: Option<String>,
 }
 
 /// What lies under cosign's tags has no artifact type of its own: the names that Ratify and cosign's referrers have for it.
@@ -45,8 +50,9 @@ impl From<&Artifact> for About {
     fn from(artifact: &Artifact) -> Self {
         Self {
             digest: artifact.descriptor().digest.to_string(),
-            artifact_type: artifact_type(artifact).to_owned(),
+            artifact_type: printable(artifact_type(artifact), MAX_TYPE_BYTES),
             layer: None,
+            envelope: None,
         }
     }
 }
@@ -55,8 +61,9 @@ impl From<&Referrer> for About {
     fn from(referrer: &Referrer) -> Self {
         Self {
             digest: referrer.descriptor.digest.to_string(),
-            artifact_type: referrer.descriptor.artifact_type.clone().unwrap_or_default(),
+            artifact_type: printable(referrer.descriptor.artifact_type.as_deref().unwrap_or_default(), MAX_TYPE_BYTES),
             layer: None,
+            envelope: None,
         }
     }
 }

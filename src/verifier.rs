@@ -105,6 +105,9 @@ pub enum Coverage {
 pub struct Item {
     /// The layer's digest, where an artifact may have several.
     pub layer: Option<Digest>,
+    /// What names the signature itself, where the manifest does not: signers of one image sign the same payload, so that their
+    /// layers are one. Two words with one name are about one signature.
+    pub envelope: Option<Digest>,
     /// What came out.
     pub outcome: Result<Verified, VerifyError>,
 }
@@ -112,7 +115,7 @@ pub struct Item {
 impl Item {
     /// The outcome of an artifact that carries one signature.
     pub const fn only(outcome: Result<Verified, VerifyError>) -> Self {
-        Self { layer: None, outcome }
+        Self { layer: None, envelope: None, outcome }
     }
 }
 
@@ -418,9 +421,10 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// A no with a reason in words (without `check` and `code`, which are printed beside it).
+    /// A no with a reason in words (without `check` and `code`, which are printed beside it). They are escaped and bounded: they
+    /// may repeat what a stranger wrote.
     pub fn new(check: Check, code: Code, reason: impl Into<String>) -> Self {
-        Self { check, code, reason: reason.into() }
+        Self { check, code, reason: reason::printable(&reason.into(), reason::MAX_REASON_BYTES) }
     }
 
     /// A no because of an error of a core; its chain becomes the reason.
@@ -454,7 +458,7 @@ pub struct Undecided {
 impl Undecided {
     /// `code`: of class [`Class::Undecided`] or [`Class::Broken`].
     pub fn new(code: Code, reason: impl Into<String>) -> Self {
-        Self { code, reason: reason.into() }
+        Self { code, reason: reason::printable(&reason.into(), reason::MAX_REASON_BYTES) }
     }
 
     /// The stable code.

@@ -18,6 +18,7 @@ fn table() -> String {
     table
 }
 
+// R112
 #[test]
 fn the_readme_lists_every_code_with_its_remedy() {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();

@@ -5,8 +5,11 @@ use std::{
     process::{Command, Output},
 };
 
+use countersign::time::Clock;
+use integration_tests::sigstore::{Mini, bundle::Version, certificate::Name, signer::Signer};
 use serde_json::Value;
 use tempfile::TempDir;
+use time::Duration;
 
 use crate::{
     cases::{Case, cases, fixtures},
@@ -90,6 +93,41 @@ fn the_client_answers_directories_of_the_suites_form_by_path_and_by_digest() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(asked > 120, "{asked}");
+}
+
+// R58, R61: `key.pub` goes before identity and issuer.
+#[test]
+fn the_client_answers_for_a_key_that_is_logged() {
+    let mini = Mini::new("conformance", Clock::System.now() - Duration::HOUR);
+    let key = mini.base.key("managed").unwrap();
+    let other = mini.base.key("other").unwrap();
+    let signer = Signer { key: key.clone(), certificate: None, chain: Vec::new() };
+    let named = mini.base.signer(Name::Email("a@example.com".to_owned()), "https://issuer.example.com").unwrap();
+    let artifact: &[u8] = b"an artifact";
+    let logged = mini.base.message_bundle(&signer, Version::V03New, artifact).unwrap();
+    let mut unlogged = logged.clone();
+    unlogged.entries.clear();
+    let by_certificate = mini.base.message_bundle(&named, Version::V03New, artifact).unwrap();
+    for (name, bundle, key, signed, expected) in [
+        ("managed-key", &logged, &key, artifact, 0),
+        ("managed-key-other_fail", &logged, &other, artifact, 1),
+        ("managed-key-unlogged_fail", &unlogged, &key, artifact, 1),
+        ("managed-key-certificate_fail", &by_certificate, &key, artifact, 1),
+        ("managed-key-artifact_fail", &logged, &key, b"another", 1),
+    ] {
+        let directory = TempDir::new().unwrap();
+        let write = |file: &str, bytes: &[u8]| std::fs::write(directory.path().join(file), bytes).unwrap();
+        write("bundle.sigstore.json", &bundle.bytes());
+        write("key.pub", key.pem().as_bytes());
+        write("trusted_root.json", mini.trusted_root_json().as_bytes());
+        write("artifact", signed);
+        let digest = countersign::oci::Digest::sha256(signed).to_string();
+        for artifact in [directory.path().join("artifact").display().to_string(), digest] {
+            let output = ask(directory.path(), &artifact);
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(code(&output), expected, "{name}: {told}");
+        }
+    }
 }
 
 #[test]

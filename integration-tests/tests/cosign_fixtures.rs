@@ -187,10 +187,13 @@ const OTHER_CHECK_OF_TAGS: [(&str, &str, &str); 5] = [
     ("signature-not-base64", "signature", "content"),
 ];
 /// The same for `bundle.json`.
-const OTHER_CHECK_OF_BUNDLES: [(&str, &str, &str); 4] = [
+const OTHER_CHECK_OF_BUNDLES: [(&str, &str, &str); 6] = [
+    // It says that it is a bundle, and is told what is wrong with it.
+    ("layer-media-type", "presence", "content"),
+    ("no-layers", "presence", "content"),
     ("no-signatures", "signature", "content"),
     ("no-subject", "subject", "content"),
-    // It says that it is a bundle, and is told what is wrong with it.
+    // As above.
     ("two-layers", "presence", "content"),
     ("two-signatures", "signature", "content"),
 ];

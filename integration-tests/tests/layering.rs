@@ -134,7 +134,7 @@ fn every_import_is_allowed_by_the_layer_table() {
     assert!(offences.is_empty(), "imports against the table in src/lib.rs:\n{}", offences.join("\n"));
 }
 
-// Item 108: everything that a verdict depends on is handed in.
+// Item 108, R93, R120: everything that a verdict depends on is handed in.
 #[test]
 fn only_those_who_may_read_the_clock_the_environment_and_the_network() {
     let mut all = Vec::new();

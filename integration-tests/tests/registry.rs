@@ -2,7 +2,7 @@
 //! script is answered with, and what arrived.
 //!
 //! Not here, since they are not about a GET client alone: REG-19, REG-24 to REG-28, REG-33, REG-34, REG-60 and REG-61, which
-//! `serve/evidence.rs` has, and REG-59 (cosign's reader).
+//! `serve/evidence.rs` has, and REG-59, which `sigstore/found.rs` has.
 
 use std::{
     collections::HashMap,

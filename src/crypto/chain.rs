@@ -27,7 +27,7 @@ pub const MAX_CERTIFICATES: usize = 10;
 pub const MAX_CHAIN_BYTES: usize = 256 * 1024;
 
 /// What a leaf's keyUsage must not have. contentCommitment is tolerated.
-const FORBIDDEN_LEAF_USAGES: [(KeyUsage, &str); 7] = [
+pub(super) const FORBIDDEN_LEAF_USAGES: [(KeyUsage, &str); 7] = [
     (KeyUsage::KeyEncipherment, "keyEncipherment"),
     (KeyUsage::DataEncipherment, "dataEncipherment"),
     (KeyUsage::KeyAgreement, "keyAgreement"),

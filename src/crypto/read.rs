@@ -1,9 +1,13 @@
 //! Small steps of reading DER with [`der`]: strict (definite, minimal lengths), no copies.
 
+use std::time::Duration;
+
 use der::{
     Decode as _, Reader as _, SliceReader, Tag, TagNumber, Tagged as _,
-    asn1::{AnyRef, ObjectIdentifier},
+    asn1::{AnyRef, GeneralizedTime, ObjectIdentifier},
 };
+use time::OffsetDateTime;
+use x509_cert::time::Time;
 
 /// A reader of one item's content, which must have `tag`.
 pub(crate) fn content<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> der::Result<SliceReader<'a>> {
@@ -40,6 +44,39 @@ pub(crate) fn algorithm<'a>(reader: &mut SliceReader<'a>) -> der::Result<(Object
     let oid = ObjectIdentifier::decode(&mut inner)?;
     let parameters = if inner.is_finished() { None } else { Some(AnyRef::decode(&mut inner)?) };
     inner.finish((oid, parameters))
+}
+
+/// A `Time` of RFC 5280 §4.1.2.5: `UTCTime`, or `GeneralizedTime` without fractions. Times before 1970 are refused.
+pub(crate) fn time(reader: &mut SliceReader<'_>) -> der::Result<OffsetDateTime> {
+    moment(Time::decode(reader)?.to_unix_duration(), Tag::UtcTime)
+}
+
+/// A `GeneralizedTime` without fractions.
+pub(crate) fn generalized_time(reader: &mut SliceReader<'_>) -> der::Result<OffsetDateTime> {
+    moment(GeneralizedTime::decode(reader)?.to_unix_duration(), Tag::GeneralizedTime)
+}
+
+fn moment(since_1970: Duration, tag: Tag) -> der::Result<OffsetDateTime> {
+    let seconds = i64::try_from(since_1970.as_secs()).map_err(|_| tag.value_error())?;
+    OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| tag.value_error())
+}
+
+/// The content of an INTEGER without bytes that only repeat its sign: two writers may spell one serial number differently
+///
+pub(crate) fn shortest(mut integer: &[u8]) -> &[u8] {
+    while let [0, 0..=0x7f, ..] | [0xff, 0x80..=0xff, ..] = integer {
+        integer = integer.get(1..).unwrap_or_default();
+    }
+    integer
+}
+
+/// One `Extension`: its OID, whether it is critical, its value.
+pub(crate) fn extension<'a>(list: &mut SliceReader<'a>) -> der::Result<(&'a [u8], bool, &'a [u8])> {
+    let mut inner = content(list, Tag::Sequence)?;
+    let oid = value(&mut inner, Tag::ObjectIdentifier)?;
+    let critical = inner.peek_tag()? == Tag::Boolean && bool::decode(&mut inner)?;
+    let bytes = value(&mut inner, Tag::OctetString)?;
+    inner.finish((oid, critical, bytes))
 }
 
 /// The constructed tag `[number]`.

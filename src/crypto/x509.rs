@@ -11,11 +11,16 @@ use x509_cert::time::Validity;
 use super::{algorithm::PublicKey, read};
 use crate::reason::Code;
 
+mod addresses;
 mod extensions;
 mod file;
 mod name;
 mod signature;
 
+pub use addresses::{
+    AddressError, DistributionPoint, MAX_URLS_PER_CERTIFICATE, MAX_URLS_PER_LIST, RevocationAddresses,
+};
+pub(crate) use addresses::{freshest_urls, general_names};
 pub use extensions::{BasicConstraints, ExtendedKeyUsage, Extensions, KeyUsage};
 pub use file::{FileError, MAX_FILE_BYTES, certificates_from_file_bytes};
 pub use name::{Attribute, Name};
@@ -344,10 +349,7 @@ mod tests {
         }
         let (rsa, ec) = (one(vector!("rsa-pkcs1-sha256").1), one(vector!("ecdsa-p-256-sha256").1));
         let error = rsa.verify_signed_by(ec.public_key()).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "certificate signature algorithm RSA PKCS#1 with SHA-256 does not fit a EC P-256 key"
-        );
+        assert_eq!(error.to_string(), "signature algorithm RSA PKCS#1 with SHA-256 does not fit a EC P-256 key");
     }
 
     // Item 5; ENV-28, X-33, X-34

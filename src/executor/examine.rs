@@ -200,19 +200,23 @@ impl Executor {
         let request = VerifyRequest::new(subject, &artifact, exhibit.home, asked.now, store, deadline);
         let mut reports = Vec::with_capacity(exhibit.verifiers.len());
         for verifier in &exhibit.verifiers {
-            let report = |layer: Option<Digest>, word| VerifierReport {
-                about: Some(About { layer: layer.map(|digest| digest.to_string()), ..About::from(&artifact) }),
+            let report = |layer: Option<Digest>, envelope: Option<Digest>, word| VerifierReport {
+                about: Some(About {
+                    layer: layer.map(|digest| digest.to_string()),
+                    envelope: envelope.map(|digest| digest.to_string()),
+                    ..About::from(&artifact)
+                }),
                 ..on_subject(verifier, word)
             };
             match timeout_at(deadline, verifier.verify(&request)).await {
                 Ok(Ok(items)) => reports.extend(items.into_iter().map(|item| {
                     let word = item.outcome.map_or_else(Word::Not, |verified| Word::Yes(Box::new(verified)));
-                    report(item.layer, word)
+                    report(item.layer, item.envelope, word)
                 })),
-                Ok(Err(error)) => reports.push(report(None, Word::Not(error))),
+                Ok(Err(error)) => reports.push(report(None, None, Word::Not(error))),
                 Err(_) => {
                     let late = Undecided::new(Code::Timeout, "the verifier did not end before the deadline");
-                    reports.push(report(None, Word::Not(VerifyError::Undecided(late))));
+                    reports.push(report(None, None, Word::Not(VerifyError::Undecided(late))));
                 }
             }
         }

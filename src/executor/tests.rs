@@ -238,7 +238,11 @@ fn good(now: OffsetDateTime, signer: &str, valid_until: Option<OffsetDateTime>) 
 }
 
 fn item(text: &str, now: OffsetDateTime) -> Item {
-    Item { layer: Some(Digest::sha256(text.as_bytes())), outcome: good(now, text, None) }
+    Item {
+        layer: Some(Digest::sha256(text.as_bytes())),
+        envelope: Some(Digest::sha256(text.as_bytes())),
+        outcome: good(now, text, None),
+    }
 }
 
 fn executor_with(store: Arc<FakeStore>, verifier: FakeVerifier, limits: Limits) -> Arc<Executor> {
@@ -309,7 +313,7 @@ async fn a_herd_for_one_image_is_one_flight() {
     assert_eq!(store.manifests.load(Ordering::SeqCst), 1);
 }
 
-// CCH-03
+// CCH-03, R109
 #[tokio::test]
 async fn a_tag_is_resolved_anew_for_each_request_and_its_verdict_kept_by_digest() {
     let (store, image) = FakeStore::with(&["yes"]);
@@ -338,7 +342,7 @@ async fn a_clock_that_jumps_neither_loses_nor_lengthens_a_verdict() {
     assert!(!far.rendered.is_success(), "set forward a year");
 }
 
-// REF-27
+// REF-27, R109
 #[tokio::test]
 async fn one_digest_in_two_places_is_two_questions() {
     let (store, image) = FakeStore::with(&["yes"]);
@@ -419,7 +423,7 @@ async fn the_order_of_referrers_changes_no_verdict() {
     }
 }
 
-// CFG-06
+// CFG-06, R103
 #[tokio::test]
 async fn what_no_policy_covers_is_refused_without_any_call() {
     let (store, image) = FakeStore::with(&["yes"]);
@@ -430,6 +434,7 @@ async fn what_no_policy_covers_is_refused_without_any_call() {
     assert_eq!(store.resolves.load(Ordering::SeqCst) + store.lists.load(Ordering::SeqCst), 0);
 }
 
+// R109
 #[tokio::test]
 async fn an_error_is_never_an_empty_list_and_never_kept() {
     let (mut store, image) = FakeStore::with(&["yes"]);
@@ -542,7 +547,7 @@ async fn a_verifier_without_a_trust_policy_here_refuses_without_looking() {
     assert_eq!(store.lists.load(Ordering::SeqCst), 0);
 }
 
-// OPS-01
+// OPS-01, R102
 #[tokio::test]
 async fn a_panic_is_one_question_s_fault() {
     let (store, image) = FakeStore::with(&["panic"]);

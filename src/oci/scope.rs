@@ -261,6 +261,7 @@ mod tests {
         Scope::parse(scope).unwrap().has(&Repository::parse(repository).unwrap())
     }
 
+    // R107
     #[test]
     fn scopes_match_segments_of_a_parsed_repository() {
         for (scope, repository, expected) in [

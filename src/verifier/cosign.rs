@@ -10,7 +10,7 @@
 //! `sigstore-verify` itself is not in the accept path: it reads the wall clock and refuses an item for what should merely not
 //! count. Its family's parsers, Merkle proofs and trusted roots are used; the whole is the tests' second opinion.
 
-use std::{path::Path, sync::Arc, thread};
+use std::{fmt::Write as _, path::Path, sync::Arc, thread};
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
@@ -133,19 +133,20 @@ impl Cosign {
             subject: subject.digest().clone(),
             item: one.print.clone(),
         };
+        let conclude = |findings| Verified::conclude(findings, now).map_err(VerifyError::from);
         let mut items = Vec::with_capacity(fetched.len());
         let mut open = Vec::new();
         for (index, one) in fetched.into_iter().enumerate() {
-            let (layer, question) = (one.layer.clone(), question(&one));
+            let (layer, envelope, question) = (one.layer.clone(), one.envelope.clone(), question(&one));
             let outcome = match (self.memory.findings(&question, now), one.item) {
-                (Some(findings), Ok(_)) => Ok(findings),
+                (Some(findings), Ok(_)) => conclude(findings),
                 (_, Err(error)) => Err(error),
                 (None, Ok(item)) => {
                     open.push((index, question, item));
                     Err(lost())
                 }
             };
-            items.push((layer, outcome));
+            items.push(Item { layer, envelope, outcome });
         }
         if !open.is_empty() {
             let permit = Arc::clone(&self.places).acquire_owned().await.map_err(|_| lost())?;
@@ -164,13 +165,12 @@ impl Cosign {
                 if let Ok(findings) = &outcome {
                     self.memory.keep(question, findings, now);
                 }
-                if let Some((_, place)) = items.get_mut(index) {
-                    *place = outcome.map_err(VerifyError::from);
+                if let Some(item) = items.get_mut(index) {
+                    item.outcome = outcome.map_err(VerifyError::from).and_then(conclude);
                 }
             }
         }
-        let conclude = |findings| Verified::conclude(findings, now).map_err(VerifyError::from);
-        Ok(items.into_iter().map(|(layer, outcome)| Item { layer, outcome: outcome.and_then(conclude) }).collect())
+        Ok(items)
     }
 }
 
@@ -195,7 +195,8 @@ fn under_all(
             Some(mut first) => {
                 first.valid_until = first.valid_until.into_iter().chain(next.valid_until).min();
                 first.warnings.extend(next.warnings);
-                first.message.push_str(&format!("; and under trust policy {:?}", policy.name));
+                // Writing to a String does not fail.
+                let _ = write!(first.message, "; and under trust policy {:?}", policy.name);
                 first
             }
         });

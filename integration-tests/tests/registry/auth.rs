@@ -294,7 +294,7 @@ async fn a_listed_realm_is_asked() {
     assert!(setup.fake.calls().iter().all(|call| !call.authorization().unwrap_or_default().contains("Basic")));
 }
 
-// REG-41, REF-26: a password is for one host; the same question of another host gets nothing.
+// REG-41, REF-26, R13: a password is for one host; the same question of another host gets nothing.
 #[tokio::test]
 async fn another_registry_is_never_shown_a_password() {
     let (setup, _file) = with_credentials().await;

@@ -38,7 +38,7 @@ impl Setup {
     }
 }
 
-// REG-47
+// REG-47, R13
 #[tokio::test]
 async fn a_redirect_is_followed_without_credentials_and_the_body_is_hashed() {
     let (setup, cdn, _file) = with_cdn().await;

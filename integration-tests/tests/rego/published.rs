@@ -219,6 +219,7 @@ fn ours(success: bool, told: &[Told]) -> Value {
         digest: "sha256:bb".to_owned(),
         artifact_type: told.artifact_type.to_owned(),
         layer: None,
+        envelope: None,
     };
     let decision =
         if success { Decision::allow(None) } else { Decision::Deny(Reason::new(Code::PolicyUnsatisfied, "words")) };

@@ -28,6 +28,7 @@ fn report(content: &str, word: Word) -> VerifierReport {
         digest: Digest::sha256(content.as_bytes()).to_string(),
         artifact_type: "application/vnd.cncf.notary.signature".into(),
         layer: None,
+        envelope: None,
     };
     VerifierReport { verifier: "notary".into(), kind: "notation", about: Some(about), word }
 }

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use super::{Embedded, MAX_CERTIFICATES, Profile, Trust, error::TspError, signer::brief};
 use crate::crypto::{
     algorithm::SignatureAlgorithm,
-    chain::{Place, outside_validity},
+    chain::{FORBIDDEN_LEAF_USAGES, Place, outside_validity},
     x509::{Certificate, KeyUsage},
 };
 
@@ -136,16 +136,6 @@ fn check_validity(chain: &[Certificate], moments: &[OffsetDateTime]) -> Result<(
     }
 }
 
-const FORBIDDEN_SIGNER_USAGES: [(KeyUsage, &str); 7] = [
-    (KeyUsage::KeyEncipherment, "keyEncipherment"),
-    (KeyUsage::DataEncipherment, "dataEncipherment"),
-    (KeyUsage::KeyAgreement, "keyAgreement"),
-    (KeyUsage::KeyCertSign, "keyCertSign"),
-    (KeyUsage::CRLSign, "cRLSign"),
-    (KeyUsage::EncipherOnly, "encipherOnly"),
-    (KeyUsage::DecipherOnly, "decipherOnly"),
-];
-
 /// RFC 3161 §2.3: the purpose is timeStamping, it alone, and critical. Key usages as of `notation.md` 3.3.
 fn check_signer(signer: &Certificate, profile: Profile) -> Result<(), String> {
     let extensions = signer.extensions();
@@ -168,7 +158,7 @@ fn check_signer(signer: &Certificate, profile: Profile) -> Result<(), String> {
         }
         (None | Some(_), Profile::Notary | Profile::Sigstore) => {}
     }
-    if let Some((_, name)) = FORBIDDEN_SIGNER_USAGES.iter().find(|(bit, _)| extensions.has_key_usage(*bit)) {
+    if let Some((_, name)) = FORBIDDEN_LEAF_USAGES.iter().find(|(bit, _)| extensions.has_key_usage(*bit)) {
         return Err(format!("has keyUsage {name}"));
     }
     if profile == Profile::Notary {

@@ -416,6 +416,7 @@ fn no_flipped_bit_goes_unnoticed() {
     assert!(flipped(status, 0) && !flipped(status, 1));
 }
 
+// R116
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {

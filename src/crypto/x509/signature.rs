@@ -1,4 +1,4 @@
-//! Signatures on certificates: RSA PKCS#1 and PSS, ECDSA, with SHA-2. SHA-1 and MD5 are refused everywhere (D4).
+//! Signatures on certificates, and on what their issuers say of them (CRL, OCSP): RSA PKCS#1 and PSS, ECDSA, with SHA-2. SHA-1 and MD5 are refused everywhere (D4).
 
 use std::fmt;
 
@@ -14,12 +14,12 @@ use crate::crypto::{
     scheme::HashAlgorithm,
 };
 
-/// Why a certificate's signature does not hold.
+/// Why a signature on a certificate, CRL or OCSP response does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateSignatureError {
     /// The signature is wrong.
-    #[error("certificate signature ({algorithm}) does not verify with the {key} key")]
+    #[error("signature ({algorithm}) does not verify with the {key} key")]
     Invalid {
         /// The algorithm.
         algorithm: String,
@@ -27,7 +27,7 @@ pub enum CertificateSignatureError {
         key: KeyKind,
     },
     /// The algorithm is not one for this key.
-    #[error("certificate signature algorithm {algorithm} does not fit a {key} key")]
+    #[error("signature algorithm {algorithm} does not fit a {key} key")]
     Key {
         /// The algorithm.
         algorithm: String,
@@ -35,19 +35,19 @@ pub enum CertificateSignatureError {
         key: KeyKind,
     },
     /// The algorithm's parameters are not the ones it must have.
-    #[error("certificate signature algorithm {algorithm} has parameters that are not allowed")]
+    #[error("signature algorithm {algorithm} has parameters that are not allowed")]
     Parameters {
         /// The algorithm.
         algorithm: ObjectIdentifier,
     },
     /// Not an algorithm that is supported.
-    #[error("certificate signature algorithm {algorithm} is not supported")]
+    #[error("signature algorithm {algorithm} is not supported")]
     Unsupported {
         /// The algorithm.
         algorithm: ObjectIdentifier,
     },
     /// A hash that no longer proves anything.
-    #[error("certificate signature uses {hash}, which is refused")]
+    #[error("signature uses {hash}, which is refused")]
     WeakHash {
         /// The hash.
         hash: &'static str,

@@ -10,7 +10,7 @@ use crate::{
     policy::Evidence,
     reason::Code,
     report::{Decision, Reason, VerifierReport, Word},
-    verifier::{Coverage, VerifierName, VerifyError},
+    verifier::{Coverage, Rejection, VerifierName, VerifyError},
 };
 
 /// Until when something is true; `None`: the evidence names no end.
@@ -85,8 +85,9 @@ fn verifier(name: &VerifierName, evidence: &Evidence) -> Holding {
     if let Some(reason) = open {
         return Holding::Undecided(named(name, &reason));
     }
-    // The nearest miss says most: the rejection that came furthest.
-    let nearest = refused.iter().max_by_key(|rejection| rejection.check());
+    // The nearest miss says most: the rejection that came furthest. Of several the words decide, so that their order does not (R108).
+    let rank = |rejection: &&Rejection| (rejection.check(), rejection.code().as_str());
+    let nearest = refused.iter().max_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| b.reason().cmp(a.reason())));
     Holding::No(match nearest {
         None => Reason::new(Code::NoSignature, format!("{name}: no evidence was found")),
         Some(nearest) => {
@@ -186,8 +187,10 @@ fn at_least(count: usize, of: &[VerifierName], evidence: &Evidence) -> Holding {
             match &report.word {
                 Word::Yes(verified) => {
                     if let Some(signer) = verified.signer() {
-                        // One envelope is one signature; a manifest with a layer for each signer is as many.
-                        let envelope = report.about.as_ref().map(|about| about.layer.as_ref().unwrap_or(&about.digest));
+                        // One envelope is one signature; a manifest with a layer for each signer is as many, also where all
+                        // signed the same payload (R65).
+                        let envelope =
+                            report.about.as_ref().map(|about| about.envelope.as_ref().unwrap_or(&about.digest));
                         signed_by.insert(parties.of(&signer.identity, envelope.map(String::as_str)));
                         until = earlier(until, verified.valid_until());
                     }

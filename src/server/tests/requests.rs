@@ -269,7 +269,7 @@ async fn requests_that_are_odd_but_right_are_answered() {
     // REQ-11: answered in kind.
     for version in [V1BETA1, "externaldata.gatekeeper.sh/v1alpha1"] {
         let reply = server.post(VERIFY, &document(version, "ProviderRequest", r#"{"keys":[]}"#)).await;
-        // REQ-14
+        // REQ-14, R115
         let empty = json!({"apiVersion": version, "kind": "ProviderResponse", "response": {"items": []}});
         assert_eq!((reply.status, reply.json()), (200, empty));
         let reply = server.post(VERIFY, &document(version, "ProviderRequest", "{}")).await;

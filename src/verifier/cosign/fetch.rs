@@ -20,6 +20,8 @@ const AT_ONCE: usize = 8;
 pub(super) struct Fetched {
     /// The layer's digest, where the artifact may have several.
     pub(super) layer: Option<Digest>,
+    /// What names the signature itself.
+    pub(super) envelope: Option<Digest>,
     /// What names the item beyond its content: annotations hold a legacy item's signature.
     pub(super) print: Digest,
     pub(super) item: Result<Item, VerifyError>,
@@ -37,7 +39,7 @@ pub(super) async fn items(request: &VerifyRequest<'_>, rules: &Compiled) -> Resu
         let (count, limit) = (layers.len(), rules.max_attempts);
         let reason = format!("the manifest has {count} layers, the first {limit} are tried (maxSignatureAttempts)");
         let item = Err(Rejection::new(Check::Limits, Code::LimitExceeded, reason).into());
-        items.push(Fetched { layer: None, print: Digest::sha256(b""), item });
+        items.push(Fetched { layer: None, envelope: None, print: Digest::sha256(b""), item });
     }
     Ok(items)
 }
@@ -46,7 +48,8 @@ async fn item(request: &VerifyRequest<'_>, rules: &Compiled, shape: Shape, layer
     let alone = shape.is_bundle();
     let print = print(shape, layer);
     let item = read(request, rules, shape, layer).await;
-    Fetched { layer: (!alone).then(|| layer.digest.clone()), print, item }
+    let envelope = Some(envelope(layer));
+    Fetched { layer: (!alone).then(|| layer.digest.clone()), envelope, print, item }
 }
 
 async fn read(
@@ -73,6 +76,14 @@ async fn read(
         }
     };
     Ok(item?)
+}
+
+/// Names a signature: what is signed is the layer, and cosign writes the signature over it into an annotation. Everybody who signs
+/// an image signs the same payload, so that the layer alone names none. Annotations that nobody signs do not count: with them one
+/// signature could be made to look like two.
+fn envelope(layer: &Descriptor) -> Digest {
+    let signature = layer.annotations.get(legacy::SIGNATURE).map(String::as_str).unwrap_or_default();
+    Digest::sha256(format!("{} {signature}", layer.digest).as_bytes())
 }
 
 /// A digest over everything that an item is made of. Each part has its length before it.

@@ -78,7 +78,7 @@ pub fn judge_bundle(
 ///
 /// # Errors
 /// [`Rejection`] with the check that failed.
-pub(super) fn judge(
+pub fn judge(
     item: &Item,
     target: &Target<'_>,
     want: &Want,

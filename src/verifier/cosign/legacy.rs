@@ -26,7 +26,8 @@ pub const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+js
 /// The media type of an attestation's layer.
 pub const DSSE_ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
 
-const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+/// The annotation with the signature over the layer, in base64.
+pub(super) const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
 const CHAIN: &str = "dev.sigstore.cosign/chain";
 const BUNDLE: &str = "dev.sigstore.cosign/bundle";

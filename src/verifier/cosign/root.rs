@@ -15,6 +15,7 @@ use crate::crypto::{algorithm::PublicKey, x509::Certificate};
 
 mod fault;
 mod file;
+mod instance;
 mod log_key;
 pub mod parse;
 pub mod source;

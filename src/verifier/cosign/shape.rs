@@ -58,7 +58,7 @@ pub(super) fn layers<'a>(
         (Found::CosignTag(CosignKind::Attestations), _) => Shape::AttestationTag,
         (_, SIGNATURE_ARTIFACT) => Shape::SignatureReferrer,
         (_, ATTESTATION_ARTIFACT) => Shape::AttestationReferrer,
-        _ => return bundle(&image.layers, format),
+        (_, artifact_type) => return bundle(artifact_type, &image.layers, format),
     };
     let is_signature = matches!(shape, Shape::SignatureReferrer | Shape::SignatureTag);
     if !format.wants_legacy() || is_signature != matches!(wanted, Wanted::Signature) {
@@ -67,16 +67,22 @@ pub(super) fn layers<'a>(
     Ok(image.layers.iter().map(|layer| (shape, layer)).collect())
 }
 
-/// Exactly one layer, of a bundle's type. The version is the bundle's own word.
-fn bundle(layers: &[Descriptor], format: SignatureFormat) -> Result<Vec<(Shape, &Descriptor)>, Rejection> {
-    let is_bundle = |layer: &&Descriptor| layer.media_type.starts_with(BUNDLE);
-    if !format.wants_bundles() || !layers.iter().any(|layer| is_bundle(&layer)) {
+/// Exactly one layer, of a bundle's type. The version is the bundle's own word. What neither is of that type nor has such a layer
+/// is something else.
+fn bundle<'a>(
+    artifact_type: &str,
+    layers: &'a [Descriptor],
+    format: SignatureFormat,
+) -> Result<Vec<(Shape, &'a Descriptor)>, Rejection> {
+    let is_bundle = |layer: &Descriptor| layer.media_type.starts_with(BUNDLE);
+    if !format.wants_bundles() || !(artifact_type.starts_with(BUNDLE) || layers.iter().any(is_bundle)) {
         return Ok(Vec::new());
     }
-    if let [layer] = layers {
-        return Ok(vec![(Shape::Bundle(BundleVersion::V03), layer)]);
-    }
-    let reason = format!("the bundle's manifest has {} layers, it must have one", layers.len());
+    let reason = match layers {
+        [layer] if is_bundle(layer) => return Ok(vec![(Shape::Bundle(BundleVersion::V03), layer)]),
+        [layer] => format!("the bundle's layer has the media type {:?}", layer.media_type),
+        _ => format!("the bundle's manifest has {} layers, it must have one", layers.len()),
+    };
     Err(Rejection::new(Check::Content, Code::BadManifest, reason))
 }
 

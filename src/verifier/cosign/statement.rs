@@ -17,7 +17,7 @@ mod fault;
 mod predicate;
 
 pub use fault::StatementFault;
-pub use predicate::{SIGN_V1, predicate_type_of};
+pub use predicate::{SIGN_V1, aliases, predicate_type_of};
 
 /// R35: the only payload type of an envelope that is read.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";

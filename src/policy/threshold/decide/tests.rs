@@ -42,7 +42,7 @@ fn waived() -> Word {
 }
 
 fn report(verifier: &str, artifact: &str, word: Word) -> VerifierReport {
-    let about = Some(About { digest: artifact.into(), artifact_type: String::new(), layer: None });
+    let about = Some(About { digest: artifact.into(), artifact_type: String::new(), layer: None, envelope: None });
     VerifierReport { verifier: verifier.into(), kind: "test", about, word }
 }
 
@@ -123,6 +123,28 @@ fn one_signer_or_one_envelope_under_several_names_counts_once() {
             'y',
         ),
         ("no signer known", vec![report("a", "1", yes("x")), report("b", "2", yes_until(None, None))], 'n'),
+    ] {
+        let decision = told(two(), reports, Coverage::Whole);
+        assert_eq!(letter(&decision), expected, "{name}");
+    }
+}
+
+// R65: keys that sign the same payload have layers of one digest; a signature copied to another layer is still one
+#[test]
+fn signatures_over_one_layer_are_told_apart_by_their_bytes() {
+    let over = |verifier: &str, layer: &str, signature: Option<&str>, signer: &str| {
+        let mut one = report(verifier, "manifest", yes(signer));
+        let about = one.about.as_mut().unwrap();
+        (about.layer, about.envelope) = (Some(layer.to_owned()), Some(signature.unwrap_or(layer).to_owned()));
+        one
+    };
+    let two = || serde_json::json!({"atLeast": 2, "of": ["a", "b"]});
+    for (name, reports, expected) in [
+        ("two over one layer", vec![over("a", "1", Some("s"), "x"), over("b", "1", Some("t"), "y")], 'y'),
+        ("one over one layer", vec![over("a", "1", Some("s"), "x"), over("b", "1", Some("s"), "y")], 'n'),
+        ("one signer, two over one layer", vec![over("a", "1", Some("s"), "x"), over("b", "1", Some("t"), "x")], 'n'),
+        ("two layers that hold their signatures", vec![over("a", "1", None, "x"), over("b", "2", None, "y")], 'y'),
+        ("one layer that holds its signature", vec![over("a", "1", None, "x"), over("b", "1", None, "y")], 'n'),
     ] {
         let decision = told(two(), reports, Coverage::Whole);
         assert_eq!(letter(&decision), expected, "{name}");

@@ -370,6 +370,7 @@ fn an_entry_may_lack_what_is_judged_later() {
     assert_eq!(entry.proof.as_ref().unwrap().checkpoint, "");
 }
 
+// R116
 proptest! {
     #[test]
     fn any_bytes_return(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {

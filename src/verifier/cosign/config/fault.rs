@@ -103,7 +103,7 @@ pub enum FaultKind {
         name: String,
     },
     /// Neither a URI nor a short name.
-    #[error("{written:?} is no URI and none of cosign's short names: {}", super::predicate::short_names())]
+    #[error("{written:?} is no URI and none of cosign's short names: {}", aliases())]
     PredicateType {
         /// As written.
         written: String,
@@ -191,4 +191,8 @@ pub enum FaultKind {
         /// What to write.
         instead: &'static str,
     },
+}
+
+fn aliases() -> String {
+    Vec::from_iter(crate::verifier::cosign::statement::aliases()).join(", ")
 }

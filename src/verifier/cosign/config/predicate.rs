@@ -1,46 +1,18 @@
 //! What a verifier of type `attestation` asks for: a predicate type, and times.
 
 use super::{ConfigFault, FaultKind, PolicyConfig};
-use crate::verifier::cosign::select::{Freshness, Select};
+use crate::verifier::cosign::{
+    select::{Freshness, Select},
+    statement::predicate_type_of,
+};
 
-/// cosign's short names, and the predicate types that they mean.
-///
-/// Rule: sigstore/cosign `cmd/cosign/cli/options/predicate.go`, `PredicateTypeMap`.
-const SHORT_NAMES: [(&str, &str); 10] = [
-    ("custom", "https://cosign.sigstore.dev/attestation/v1"),
-    ("cyclonedx", "https://cyclonedx.org/bom"),
-    ("link", "https://in-toto.io/Link/v1"),
-    ("openvex", "https://openvex.dev/ns"),
-    ("slsaprovenance", "https://slsa.dev/provenance/v0.2"),
-    ("slsaprovenance02", "https://slsa.dev/provenance/v0.2"),
-    ("slsaprovenance1", "https://slsa.dev/provenance/v1"),
-    ("spdx", "https://spdx.dev/Document"),
-    ("spdxjson", "https://spdx.dev/Document"),
-    ("vuln", "https://cosign.sigstore.dev/attestation/vuln/v1"),
-];
 /// Longest predicate type and pointer; real ones have a fifth.
 const MAX_TEXT_BYTES: usize = 512;
 
-pub(super) fn short_names() -> String {
-    Vec::from_iter(SHORT_NAMES.map(|(name, _)| name)).join(", ")
-}
-
 /// The predicate type that is meant by a URI or by a short name of cosign's. `None`: neither.
 pub fn predicate_type(written: &str) -> Option<String> {
-    if let Some((_, uri)) = SHORT_NAMES.iter().find(|(name, _)| *name == written) {
-        return Some((*uri).to_owned());
-    }
-    is_uri(written).then(|| written.to_owned())
-}
-
-/// RFC 3986 §3.1: a scheme, and something after it.
-fn is_uri(text: &str) -> bool {
-    let plain = text.len() <= MAX_TEXT_BYTES && text.bytes().all(|b| b.is_ascii_graphic());
-    let scheme = |scheme: &str| {
-        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
-    };
-    plain && text.split_once(':').is_some_and(|(before, after)| scheme(before) && !after.is_empty())
+    let plain = written.len() <= MAX_TEXT_BYTES && written.bytes().all(|b| b.is_ascii_graphic());
+    predicate_type_of(written).filter(|_| plain).map(str::to_owned)
 }
 
 pub(super) fn check(written: &str, faults: &mut Vec<ConfigFault>) -> String {

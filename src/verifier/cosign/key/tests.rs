@@ -231,6 +231,7 @@ fn a_fault_repeats_nothing_of_a_private_key() {
     assert_eq!(fault(long), KeyFault::Label { label: "A".repeat(64) });
 }
 
+// R116
 proptest! {
     #[test]
     fn any_bytes_return(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {

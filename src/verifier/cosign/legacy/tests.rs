@@ -261,6 +261,7 @@ fn layers_are_read_up_to_their_limits() {
     assert!(matches!(fault, LegacyFault::TooLarge { .. }) && fault.code() == Code::LimitExceeded);
 }
 
+// R116
 proptest! {
     #[test]
     fn any_bytes_and_annotations_return(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in ".{0,200}") {

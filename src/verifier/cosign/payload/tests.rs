@@ -175,6 +175,7 @@ fn annotations_that_are_wanted_are_signed_with_this_text() {
     assert!(check_annotations(None, &BTreeMap::new()).is_ok());
 }
 
+// R116
 proptest! {
     #[test]
     fn any_bytes_return(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {

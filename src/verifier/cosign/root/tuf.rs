@@ -24,13 +24,12 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 pub use self::archive::Archive;
 use self::archive::{Files, Offline};
-use super::{
-    Origin, RootFault, TrustedRoot, file,
-    source::{Instance, TufSource},
-};
+pub use self::source::TufSource;
+use super::{Origin, RootFault, TrustedRoot, file, instance::Instance};
 use crate::{json::JsonError, oci::Digest, reason::Code};
 
 mod archive;
+mod source;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -17,6 +17,11 @@ const ALIASES: [(&str, &str); 10] = [
     ("vuln", "https://cosign.sigstore.dev/attestation/vuln/v1"),
 ];
 
+/// The aliases, for people.
+pub fn aliases() -> impl Iterator<Item = &'static str> {
+    ALIASES.iter().map(|(alias, _)| *alias)
+}
+
 /// The predicate type that `name` stands for: one of cosign's aliases, or a URI, which stands for itself. `None` is neither.
 ///
 /// Types match exactly and never by prefix: `https://spdx.dev/Document/v2.3` is another one than `spdx`.

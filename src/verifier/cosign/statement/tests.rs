@@ -262,6 +262,7 @@ fn names_of_predicate_types_are_aliases_or_uris() {
     }
 }
 
+// R116
 proptest! {
     #[test]
     fn any_bytes_return(bytes in proptest::collection::vec(any::<u8>(), 0..200), payload_type in ".{0,40}", pointer in ".{0,20}") {

@@ -152,6 +152,7 @@ fn each_dialect_of_base64_takes_its_own_and_no_more() {
     }
 }
 
+// R116
 proptest! {
     #[test]
     fn any_bytes_return(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {

@@ -223,6 +223,7 @@ fn every_member_of_a_body_binds_or_is_listed() {
     }
 }
 
+// R116
 proptest! {
     #[test]
     fn no_body_panics(body in proptest::collection::vec(any::<u8>(), 0..256)) {

@@ -281,6 +281,7 @@ fn places(value: &Value, at: &str, all: &mut Vec<String>) {
     }
 }
 
+// R116
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

@@ -1,6 +1,6 @@
 //! `trustedRoot` as operators write it, and what they are told when it is wrong.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use serde_json::json;
 use sigstore_trust_root::{SIGSTORE_GITHUB_TRUSTED_ROOT, SIGSTORE_PRODUCTION_TRUSTED_ROOT};

@@ -181,7 +181,7 @@ impl TufMembers {
         let Self { instance, url, root, target, cache_dir, refresh, max_age, ca, plain_http } = self;
         let url = match (url, instance) {
             (Some(url), _) => url,
-            (None, Some(instance)) => instance.known().tuf_url().to_owned(),
+            (None, Some(instance)) => instance.tuf_url().to_owned(),
             (None, None) => return Err("one of instance and url is needed".to_owned()),
         };
         let url = Url::parse(&url).map_err(|error| format!("url: {error}"))?;
