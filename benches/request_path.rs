@@ -38,6 +38,7 @@ use countersign::{
         notation::{
             envelope::{Envelope, Limits},
             integrity,
+            revocation::RevocationEvidence,
         },
     },
 };
@@ -145,8 +146,12 @@ impl Image {
         "#
         );
         let config = Config::parse(&text, &fixtures(), &Process::default()).expect("the configuration is valid");
-        let materials =
-            Materials { content: ContentCache::new(1), outside: Outside::default(), runtime: runtime.handle().clone() };
+        let materials = Materials {
+            content: ContentCache::new(1),
+            outside: Outside::default(),
+            evidence: RevocationEvidence::default(),
+            runtime: runtime.handle().clone(),
+        };
         runtime.block_on(app::build(&config, &materials)).expect("the engine is built").executor
     }
 

@@ -16,6 +16,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use tokio::{
     runtime::Handle,
     sync::Mutex,
@@ -23,7 +24,7 @@ use tokio::{
 };
 
 pub use self::{
-    build::{Engine, Materials, build, build_store},
+    build::{Anchor, Engine, Materials, build, build_store},
     roots::{RootInUse, tuf_sources},
 };
 use self::{
@@ -36,15 +37,16 @@ use crate::{
     reason,
     store::{cached::ContentCache, registry::Outside},
     time::Clock,
-    verifier::cosign::root::source::TufSource,
+    verifier::{cosign::root::source::TufSource, notation::revocation::RevocationEvidence},
 };
 
 mod build;
 mod files;
 mod metrics;
+mod revocation;
 mod roots;
 
-/// How often it is asked whether a TUF repository has its turn.
+/// How often it is asked whether a TUF repository has its turn, or evidence about revocation.
 const TURN_EVERY: Duration = Duration::from_secs(10);
 /// After so many ticks a configuration that does not work is tried again unchanged: what it names may work by now.
 const RETRY_TICKS: u32 = 30;
@@ -90,6 +92,7 @@ pub struct App {
     file: PathBuf,
     process: Process,
     content: ContentCache,
+    evidence: RevocationEvidence,
     outside: Outside,
     runtime: Handle,
     metrics: Metrics,
@@ -130,7 +133,13 @@ impl App {
         fetch_missing(&config, &metrics, clock).await;
         let files = named_files(file, Some(&config));
         let before = fingerprint(&files);
-        let materials = Materials { content: content.clone(), outside: outside.clone(), runtime: runtime.clone() };
+        let evidence = RevocationEvidence::default();
+        let materials = Materials {
+            content: content.clone(),
+            outside: outside.clone(),
+            evidence: evidence.clone(),
+            runtime: runtime.clone(),
+        };
         let engine = build(&config, &materials).await.map_err(|faults| invalid(file, faults))?;
         say_warnings(&engine);
         let generation = Generation { engine, config, number: 1, loaded_at: Instant::now() };
@@ -141,6 +150,7 @@ impl App {
             file: file.to_owned(),
             process,
             content,
+            evidence,
             outside,
             runtime,
             metrics,
@@ -170,7 +180,19 @@ impl App {
     /// Looks at the files every `every` and keeps trusted roots fresh, for ever.
     pub async fn watch(&self, every: Duration) {
         // The client of a refresh is large, and seldom there.
-        tokio::join!(self.watch_files(every), Box::pin(self.watch_repositories()));
+        tokio::join!(self.watch_files(every), Box::pin(self.watch_repositories()), self.watch_revocations());
+    }
+
+    /// Keeps evidence about revoked certificates young, so that no request has to wait for it.
+    async fn watch_revocations(&self) {
+        let mut ticks = interval(TURN_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let generation = self.current();
+            let now = self.clock.now();
+            join_all(generation.engine.revocations.iter().map(|revocation| revocation.refresh(now))).await;
+        }
     }
 
     /// Asks each TUF repository when it has its turn.
@@ -278,8 +300,12 @@ impl App {
         fetch_missing(&config, &self.metrics, self.clock).await;
         let files = named_files(&self.file, Some(&config));
         let before = read_fingerprint(files.clone()).await;
-        let materials =
-            Materials { content: self.content.clone(), outside: self.outside.clone(), runtime: self.runtime.clone() };
+        let materials = Materials {
+            content: self.content.clone(),
+            outside: self.outside.clone(),
+            evidence: self.evidence.clone(),
+            runtime: self.runtime.clone(),
+        };
         let built = build(&config, &materials).await;
         if read_fingerprint(files.clone()).await != before {
             return (files, Err(AppError::Moving));

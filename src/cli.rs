@@ -11,6 +11,7 @@ mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod discover;
+mod inspect;
 mod registries;
 mod resolve;
 mod serve;
@@ -55,6 +56,7 @@ enum Command {
     // Boxed: it has many flags.
     Verify(Box<verify::Verify>),
     Discover(discover::Discover),
+    Inspect(inspect::Inspect),
     Resolve(resolve::Resolve),
     Check(check::Check),
     #[cfg(feature = "demo")]
@@ -84,6 +86,7 @@ impl Cli {
             Command::Serve(serve) => runtime()?.block_on(serve.run(process)),
             Command::Verify(verify) => runtime()?.block_on(verify.run(process)),
             Command::Discover(discover) => runtime()?.block_on(discover.run(process)),
+            Command::Inspect(inspect) => runtime()?.block_on(inspect.run(process)),
             Command::Resolve(resolve) => runtime()?.block_on(resolve.run(process)),
             Command::Check(check) => runtime()?.block_on(check.run(process)),
             #[cfg(feature = "demo")]

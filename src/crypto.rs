@@ -15,6 +15,7 @@
 pub mod algorithm;
 pub mod chain;
 pub mod crl;
+pub mod describe;
 pub mod dsse;
 pub mod ocsp;
 pub(crate) mod read;

@@ -11,6 +11,7 @@
 
 mod cache;
 mod examine;
+mod foresight;
 pub mod limits;
 mod metrics;
 
@@ -33,7 +34,7 @@ use crate::{
     oci::{Descriptor, Discovery, Listing, Reference, Repository, Subject},
     policy::PolicyProvider,
     reason::{self, Class, Code},
-    report::{Decision, Reason, Verdict, wire::Rendered},
+    report::{Decision, Reason, Verdict, Word, wire::Rendered},
     store::{Deadline, Store, StoreError},
     tenant::Tenant,
     verifier::Verifier,
@@ -111,7 +112,7 @@ impl Executor {
     pub fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
             places: Places::new(&parts.limits),
-            metrics: Metrics::new(parts.meter.as_ref()),
+            metrics: Metrics::new(parts.meter.as_ref(), &parts.verifiers),
             verdicts: Verdicts::new(&parts.limits),
             verifications: Flights::default(),
             resolutions: Flights::default(),
@@ -140,10 +141,11 @@ impl Executor {
         self.verdicts.fresh(&VerdictKey::new(&question.tenant, question.reference.repository(), digest), question.now)
     }
 
-    /// Records how full the verdict cache is, after the housekeeping that is due. To be called now and then.
-    pub fn observe(&self) {
+    /// Records how full the verdict cache is, after the housekeeping that is due, and whose signer ends next. To be called
+    /// now and then.
+    pub fn observe(&self, now: OffsetDateTime) {
         let (verdicts, bytes) = self.verdicts.size();
-        self.metrics.kept(verdicts, bytes);
+        self.metrics.kept(verdicts, bytes, now);
     }
 
     /// Answers a question by its deadline. Never fails: what could not be found out is an undecided verdict.
@@ -251,10 +253,24 @@ impl Executor {
             }
         };
         let (verdict, listed_at) = self.examine(asked, known, deadline).await;
-        self.metrics.reported(&verdict.reports);
+        self.metrics.reported(&verdict.reports, asked.now);
+        warn_of_logged(&verdict);
         let answer = Answer::of(asked, verdict);
         self.verdicts.keep(kept, &answer, asked.now, listed_at);
         answer
+    }
+}
+
+/// Says each failed check that a trust policy only logs: once a verification, not for each answer from the cache.
+fn warn_of_logged(verdict: &Verdict) {
+    let subject = verdict.subject.as_ref().map(ToString::to_string).unwrap_or_default();
+    for report in &verdict.reports {
+        let Word::Yes(verified) = &report.word else { continue };
+        for failed in verified.logged() {
+            let (check, code) = (failed.check().as_str(), failed.code().as_str());
+            let reason = reason::printable(failed.reason(), reason::MAX_OUTSIDE_TEXT_BYTES);
+            tracing::warn!(target: "countersign", subject, verifier = &*report.verifier, check, code, reason, "a check failed and is only logged");
+        }
     }
 }
 

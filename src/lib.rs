@@ -31,7 +31,7 @@
 //!
 //! ```text
 //! main.rs      flags, telemetry, run; prints an error chain, sets the exit code
-//! cli/         serve · verify · discover · resolve · demo · check: a file each, thin
+//! cli/         serve · verify · discover · inspect · resolve · demo · check: a file each, thin
 //! demo/        pki, signers, a mini Sigstore, registry, a Gatekeeper-shaped client (feature `demo`)
 //! server/      external data, verify, mutate, admin, tls
 //! app          composition root: configuration → keys → plugins → Executor; swaps generations
@@ -39,10 +39,10 @@
 //! executor/    reference → verdict: resolve, list, examine, decide; flights, places, verdict cache
 //! report/      VerifierReport, Verdict, Decision; `wire` alone knows Ratify's shapes
 //! policy/      trait PolicyProvider; threshold (any / all / atLeast by distinct signer / static)
-//! verifier/    trait Verifier; notation, cosign (signatures, attestations; trusted roots)
+//! verifier/    trait Verifier; notation (revocation, timestamps), cosign (signatures, attestations; trusted roots)
 //! store/       trait Store; registry, layout, routed, cached
 //! oci/         Reference, Repository, Scope, Digest, Descriptor, Manifest; Subject, Referrer, Artifact, Content
-//! crypto/      algorithms, schemes, X.509, DSSE, timestamps: pure and synchronous
+//! crypto/      algorithms, schemes, X.509, DSSE, timestamps, OCSP, CRLs: pure and synchronous
 //! reason       every stable code with meaning and remedy; the printer of error chains
 //! json duration flight tenant time telemetry   strict JSON · `24h` · one task for equal calls · who asks · the one clock · logs, metrics, traces
 //! ```

@@ -80,7 +80,7 @@ codes! {
     SignatureInvalid = "SIG_INVALID", No, "the signature does not verify", "The envelope was altered or signed with another key: sign again.";
     SignatureAlgorithm = "SIG_ALGORITHM", No, "the signature algorithm is not allowed or does not fit the key", "Use RSA 2048/3072/4096 with PSS, or ECDSA on P-256/384/521.";
     UnknownCritical = "UNKNOWN_CRITICAL", No, "the envelope has a critical attribute that is not understood", "Sign without it, or with a tool whose attributes are supported.";
-    PluginRequired = "PLUGIN_REQUIRED", No, "the envelope demands a verification plugin", "Plugins named by envelopes are not run; sign with a key whose signatures need none.";
+    PluginRequired = "PLUGIN_REQUIRED", No, "the envelope demands a verification plugin", "Plugins that envelopes name are never run. Add a signature that demands none: `notation sign` with a local key, or with a plugin that only signs, as those of key vaults do. AWS Signer's own signatures always demand its plugin.";
     CertificateInvalid = "CERT_INVALID", No, "the certificate chain breaks the certificate profile", "Issue a certificate that fits: the certificate requirements of the Notary Project signature specification, or Fulcio's profile.";
     CertificateExpired = "CERT_EXPIRED", No, "a certificate of the chain is outside its validity", "Renew the certificate and sign again.";
     NoTrust = "NO_TRUST", No, "the trust store that the policy names is missing, empty or bad", "Mount the trust store; `countersign check` names the file.";
@@ -88,9 +88,8 @@ codes! {
     IdentityMismatch = "IDENTITY_MISMATCH", No, "the signer is not among the trusted identities", "Sign as a trusted identity, or add this one to `trustedIdentities` (notation) or `identities` (cosign).";
     Expired = "EXPIRED", No, "the signature has expired", "Sign again.";
     MetadataMismatch = "METADATA_MISMATCH", No, "required user metadata is missing or differs", "Sign with `--user-metadata` as the policy requires.";
-    TimestampUnsupported = "TIMESTAMP_UNSUPPORTED", No, "the trust policy asks for a timestamp check that this release cannot make", "Renew the certificate and sign again, or remove `tsa:` stores from the trust policy.";
-    RevocationUnsupported = "REVOCATION_UNSUPPORTED", No, "the trust policy enforces a revocation check that this release cannot make", "Use certificates without revocation addresses, or set revocation to `log` or `skip` with its risk understood.";
-    Revoked = "REVOKED", No, "a certificate of the chain was revoked", "Sign again with a certificate that is not revoked; find out why this one was.";
+    Revoked = "REVOKED", No, "a certificate of the chain was revoked, or is on hold", "Sign again with a certificate that is not revoked; find out why this one was.";
+    RevocationUnknown = "REVOCATION_UNKNOWN", No, "the authority's OCSP responder does not know a certificate of the chain", "Ask the authority whether it issued this certificate; a CRL that it also publishes would be taken instead.";
     BundleMalformed = "BUNDLE_MALFORMED", No, "the Sigstore bundle, signature layer or DSSE envelope is malformed", "Sign again with a current tool; the message names the member.";
     PayloadMalformed = "PAYLOAD_MALFORMED", No, "what was signed is no cosign payload or in-toto statement", "Sign with `cosign sign` or `cosign attest`; the message says what is wrong.";
     PredicateTypeMismatch = "PREDICATE_TYPE_MISMATCH", No, "what was signed is of another type than the verifier asks for", "Attest with the predicate type that the verifier names; an attestation is not a signature.";
@@ -99,7 +98,7 @@ codes! {
     TlogInvalid = "TLOG_INVALID", No, "a transparency log entry does not vouch for this signature", "The entry was altered or belongs to another signature: sign again.";
     SctMissing = "SCT_MISSING", No, "too few certificate transparency logs vouch for the certificate", "Use an authority that logs its certificates, or set `ignoreSct: true` with its risk understood.";
     SctInvalid = "SCT_INVALID", No, "a signed certificate timestamp does not fit the certificate", "The certificate or the trusted root is not genuine: compare both with the instance's own.";
-    TimestampMissing = "TIMESTAMP_MISSING", No, "too few trusted times are known for the signature", "Sign with a timestamp authority or a Rekor v1 log that the trusted root has.";
+    TimestampMissing = "TIMESTAMP_MISSING", No, "too few trusted times are known for the signature", "Sign with a timestamp authority that the trust policy or the trusted root has, or with a Rekor v1 log of that root.";
     TimestampInvalid = "TIMESTAMP_INVALID", No, "a signed timestamp does not verify", "Sign again; the message says what does not fit.";
     NoAttestation = "NO_ATTESTATION", No, "no attestation of the wanted type was found", "Attest the image (`cosign attest`), or copy its attestations along when copying the image.";
     AttestationStale = "ATTESTATION_STALE", No, "the attestation is older than the verifier's `maxAge`", "Scan and attest again.";
@@ -124,7 +123,7 @@ codes! {
     Tls = "TLS", Undecided, "no trusted TLS connection to the registry", "Set `ca` for the host, or `plainHttp: true` if it has no TLS at all.";
     BadHttp = "BAD_HTTP", Undecided, "the registry's answer is not acceptable HTTP", "Look for a proxy between us and the registry.";
     Truncated = "TRUNCATED", Undecided, "the registry's answer ended early", "Look for a proxy between us and the registry.";
-    RevocationUnknown = "REVOCATION_UNKNOWN", Undecided, "whether a certificate was revoked could not be found out", "Look at the authority's OCSP responder and CRL, and whether they can be reached; the message says what is wrong.";
+    RevocationUnavailable = "REVOCATION_UNAVAILABLE", Undecided, "whether a certificate was revoked could not be found out", "Look at the authority's OCSP responder and CRL, and whether they can be reached (`revocation.allowHosts`, `revocation.proxy`); the message says what is wrong.";
     StoreUnreadable = "STORE_UNREADABLE", Undecided, "the image layout on disk cannot be read", "Check path and permissions.";
     Internal = "INTERNAL", Broken, "a fault of ours", "Please report it, with the log lines of this trace id.";
 }

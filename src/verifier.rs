@@ -53,6 +53,11 @@ pub trait Verifier: Debug + Send + Sync {
     /// Whether the verifier could accept anything in this repository; the reason where it could not. Asked before any I/O.
     fn covers(&self, repository: &Repository) -> Result<(), Rejection>;
 
+    /// The checks that a policy of this verifier may only log.
+    fn may_log(&self) -> &'static [Check] {
+        &[]
+    }
+
     /// Verifies one artifact: an outcome for each signature or attestation that it carries, in its order. None: it is
     /// nothing of this verifier's.
     ///
@@ -156,6 +161,11 @@ impl<'a> VerifyRequest<'a> {
     /// The moment of the whole request.
     pub const fn now(&self) -> OffsetDateTime {
         self.now
+    }
+
+    /// When the answer must be there.
+    pub const fn deadline(&self) -> Deadline {
+        self.deadline
     }
 
     /// Fetches a blob of the artifact: at most `limit_bytes`, and what its descriptor says.
@@ -276,6 +286,8 @@ pub struct Findings {
     pub signer: Option<Signer>,
     /// Until when this stays true, as far as the evidence itself says.
     pub valid_until: Option<OffsetDateTime>,
+    /// When the signer's certificates or the signature end, where that matters: foresight, no part of the yes.
+    pub signer_until: Until,
     /// One sentence for the report.
     pub message: String,
     /// What the report shows beside it, in the verifier's own words (`Issuer`, `SN`, …).
@@ -343,6 +355,7 @@ impl Verified {
         }
         if !passed(Check::Authenticity) {
             findings.signer = None;
+            findings.signer_until = None;
         }
         Ok(Self { findings })
     }
@@ -368,6 +381,24 @@ impl Verified {
         self.findings.valid_until
     }
 
+    /// When the signer's certificates or the signature end. It may be later or earlier than [`Self::valid_until`].
+    pub const fn signer_until(&self) -> Until {
+        self.findings.signer_until
+    }
+
+    /// Checks that failed and are only logged.
+    pub fn logged(&self) -> impl Iterator<Item = &Rejection> {
+        self.findings.checks.iter().filter_map(|(_, outcome)| match outcome {
+            Outcome::Logged(rejection) => Some(rejection),
+            Outcome::Passed | Outcome::Skipped => None,
+        })
+    }
+
+    /// The stable code: whether a failed check is only logged.
+    pub fn code(&self) -> Code {
+        if self.logged().next().is_some() { Code::Logged } else { Code::Verified }
+    }
+
     /// One sentence.
     pub fn message(&self) -> &str {
         &self.findings.message
@@ -385,10 +416,8 @@ impl Verified {
 
     /// Warnings: the verifier's own, and one for each check that was only logged.
     pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
-        let logged = self.findings.checks.iter().filter_map(|(check, outcome)| match outcome {
-            Outcome::Logged(rejection) => Some(format!("{check} failed and is only logged: {}", rejection.reason())),
-            Outcome::Passed | Outcome::Skipped => None,
-        });
+        let logged = self.logged();
+        let logged = logged.map(|failed| format!("{} failed and is only logged: {}", failed.check(), failed.reason()));
         logged.chain(self.findings.warnings.iter().cloned())
     }
 }

@@ -16,3 +16,4 @@ pub mod provider;
 pub mod registry;
 pub mod shelf;
 pub mod sigstore;
+pub mod web;

@@ -16,7 +16,7 @@ use countersign::{
     report::{Decision, Verdict, Word},
     store::{cached::ContentCache, registry::Outside},
     tenant::Tenant,
-    verifier::{Check, Outcome, VerifyError},
+    verifier::{Check, Outcome, VerifyError, notation::revocation::RevocationEvidence},
 };
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -94,6 +94,7 @@ pub(crate) async fn ask_all(cases: Vec<Case>, config: Result<Config, Vec<Fault>>
             let materials = Materials {
                 content: ContentCache::new(config.limits.content_cache_bytes),
                 outside: Outside::default(),
+                evidence: RevocationEvidence::default(),
                 runtime: Handle::current(),
             };
             app::build(&config, &materials).await

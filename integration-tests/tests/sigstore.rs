@@ -12,6 +12,7 @@ use countersign::{
     store::{cached::ContentCache, registry::Outside},
     tenant::Tenant,
     verifier::VerifyError,
+    verifier::notation::revocation::RevocationEvidence,
 };
 use integration_tests::{
     provider::configuration,
@@ -144,6 +145,7 @@ impl Scene {
         let materials = Materials {
             content: ContentCache::new(config.limits.content_cache_bytes),
             outside: Outside::default(),
+            evidence: RevocationEvidence::default(),
             runtime: Handle::current(),
         };
         app::build(&config, &materials).await.map(|engine| engine.executor).map_err(faults)

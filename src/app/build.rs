@@ -2,10 +2,12 @@
 
 use std::{error::Error, path::PathBuf, sync::Arc};
 
+use time::OffsetDateTime;
 use tokio::runtime::Handle;
 
 use super::{
     files::{Fingerprint, fingerprint},
+    revocation,
     roots::{self, RootInUse},
 };
 use crate::{
@@ -21,7 +23,14 @@ use crate::{
         registry::{self, Outside},
         routed::{Route, Routed},
     },
-    verifier::{Verifier, VerifierName, cosign::Cosign, notation::Notation},
+    verifier::{
+        Verifier, VerifierName,
+        cosign::Cosign,
+        notation::{
+            Notation,
+            revocation::{Revocation, RevocationEvidence},
+        },
+    },
 };
 
 /// What generations share.
@@ -31,6 +40,8 @@ pub struct Materials {
     pub content: ContentCache,
     /// What registries take from outside.
     pub outside: Outside,
+    /// What was learnt about revoked certificates.
+    pub evidence: RevocationEvidence,
     /// Where verifications run.
     pub runtime: Handle,
 }
@@ -46,8 +57,23 @@ pub struct Engine {
     pub store_faults: usize,
     /// The trusted roots in force.
     pub roots: Vec<RootInUse>,
+    /// What finds out about revoked certificates.
+    pub revocations: Vec<Revocation>,
     /// How many checks trust policies leave out by the operator's word.
     pub weakenings: usize,
+    /// When trust anchors end, by trust store.
+    pub anchors: Vec<Anchor>,
+}
+
+/// A trust store that vouches for somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor {
+    /// Whose.
+    pub verifier: VerifierName,
+    /// `ca:acme`, as trust policies name it; or `caRoots:` and the trust policy that has them.
+    pub store: String,
+    /// When the first of its certificates ends.
+    pub until: OffsetDateTime,
 }
 
 /// Builds everything that `config` names.
@@ -57,7 +83,8 @@ pub struct Engine {
 pub async fn build(config: &Config, materials: &Materials) -> Result<Engine, Vec<Fault>> {
     let mut faults = Vec::new();
     let store = build_stores(config, materials, &mut faults).await;
-    let Verifiers { all: verifiers, warnings, store_faults, weakenings } = build_verifiers(config, &mut faults);
+    let Verifiers { all: verifiers, warnings, store_faults, weakenings, revocations, anchors } =
+        build_verifiers(config, materials, &mut faults);
     let names: Vec<VerifierName> = config.verifiers.iter().map(|verifier| Arc::clone(&verifier.name)).collect();
     let policy = Threshold::build(&config.policies, &names);
     if let Err(found) = &policy {
@@ -74,7 +101,7 @@ pub async fn build(config: &Config, materials: &Materials) -> Result<Engine, Vec
                 meter: materials.outside.meter.clone(),
             };
             let (executor, roots) = (Executor::new(parts), roots::in_use(config));
-            Ok(Engine { executor, warnings, store_faults, roots, weakenings })
+            Ok(Engine { executor, warnings, store_faults, roots, revocations, weakenings, anchors })
         }
         _ => Err(faults),
     }
@@ -97,9 +124,11 @@ struct Verifiers {
     warnings: Vec<String>,
     store_faults: usize,
     weakenings: usize,
+    anchors: Vec<Anchor>,
+    revocations: Vec<Revocation>,
 }
 
-fn build_verifiers(config: &Config, faults: &mut Vec<Fault>) -> Verifiers {
+fn build_verifiers(config: &Config, materials: &Materials, faults: &mut Vec<Fault>) -> Verifiers {
     let mut built = Verifiers::default();
     for VerifierConfig { name, kind, at } in &config.verifiers {
         let own = Arc::clone(name);
@@ -115,10 +144,14 @@ fn build_verifiers(config: &Config, faults: &mut Vec<Fault>) -> Verifiers {
                 Ok(cosign) => built.add_cosign(cosign),
                 Err(found) => found.iter().for_each(|fault| report(fault.path(), fault)),
             },
-            VerifierKind::Notation(notation) => match Notation::load(own, notation, &config.base) {
-                Ok(notation) => built.add_notation(notation),
-                Err(found) => found.iter().for_each(|fault| report(&fault.path(), fault)),
-            },
+            VerifierKind::Notation(notation) => {
+                let loaded = Notation::load(own, notation, &config.base);
+                let asking = loaded.and_then(|loaded| revocation::connect(loaded, notation, &config.base, materials));
+                match asking {
+                    Ok(notation) => built.add_notation(notation),
+                    Err(found) => found.iter().for_each(|fault| report(&fault.path(), fault)),
+                }
+            }
         }
     }
     built
@@ -128,6 +161,10 @@ impl Verifiers {
     fn add_cosign(&mut self, cosign: Cosign) {
         let name = cosign.name();
         self.weakenings = self.weakenings.saturating_add(cosign.warnings().len());
+        for (policy, until) in cosign.anchors() {
+            let store = format!("caRoots:{policy}");
+            self.anchors.push(Anchor { verifier: Arc::clone(name), store, until });
+        }
         self.warnings.extend(cosign.warnings().iter().map(|warning| format!("verifier {name}: {warning}")));
         self.all.push(Arc::new(cosign));
     }
@@ -139,7 +176,11 @@ impl Verifiers {
             self.store_faults = self.store_faults.saturating_add(1);
             self.warnings.push(format!("verifier {name}: trust store {store} vouches for nobody: {why}"));
         }
+        for (store, until) in notation.anchors() {
+            self.anchors.push(Anchor { verifier: Arc::clone(name), store: store.to_string(), until });
+        }
         self.warnings.extend(notation.warnings().iter().map(|warning| format!("verifier {name}: {warning}")));
+        self.revocations.push(notation.revocation());
         self.all.push(Arc::new(notation));
     }
 }
@@ -262,8 +303,12 @@ fn credential_id(name: &str, kind: &StoreKind, config: &Config) -> CredentialId 
 
 #[cfg(test)]
 pub(super) async fn routes_for_tests(config: &Config) -> Routed {
-    let materials =
-        Materials { content: ContentCache::new(1), outside: Outside::default(), runtime: Handle::current() };
+    let materials = Materials {
+        content: ContentCache::new(1),
+        outside: Outside::default(),
+        evidence: RevocationEvidence::default(),
+        runtime: Handle::current(),
+    };
     let mut faults = Vec::new();
     let routed = build_stores(config, &materials, &mut faults).await;
     assert!(faults.is_empty(), "{faults:?}");

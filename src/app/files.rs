@@ -49,6 +49,7 @@ pub(super) fn named_files(file: &Path, config: Option<&Config>) -> Vec<PathBuf> 
             VerifierKind::Cosign(cosign) => cosign.files().iter().for_each(|path| add(path)),
             VerifierKind::Notation(notation) => {
                 [&notation.trust_policy, &notation.trust_store].into_iter().flatten().for_each(|path| add(path));
+                notation.revocation.files().into_iter().for_each(&mut add);
                 if let Some(stores) = &notation.trust_stores {
                     let all = [&stores.ca, &stores.signing_authority, &stores.tsa];
                     all.into_iter().flat_map(|files| files.values().flatten()).for_each(|path| add(path));

@@ -1,20 +1,27 @@
 //! What is measured of generations, and of what they share.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use opentelemetry::{
     KeyValue,
     metrics::{Counter, Gauge, Meter},
 };
 use time::OffsetDateTime;
 
-use super::Generation;
+use super::{Generation, build::Anchor};
 use crate::store::cached::ContentCache;
 
 /// Instruments; none without a meter.
 #[derive(Debug)]
 pub(super) struct Metrics(Option<Instruments>);
 
+/// The trust anchors in force: read whenever metrics are, so that one that is gone is no longer told.
+type Anchors = Arc<ArcSwap<Vec<Anchor>>>;
+
 #[derive(Debug)]
 struct Instruments {
+    anchors: Anchors,
     failures: Counter<u64>,
     generation: Gauge<u64>,
     age: Gauge<f64>,
@@ -30,6 +37,7 @@ impl Metrics {
     pub(super) fn new(meter: Option<&Meter>) -> Self {
         Self(meter.map(|meter| {
             Instruments {
+                anchors: anchors(meter),
                 failures: meter
                     .u64_counter("countersign_config_reload_failures")
                     .with_description("Changed configurations that could not be used")
@@ -85,6 +93,7 @@ impl Metrics {
     pub(super) fn in_force(&self, generation: &Generation) {
         if let Some(instruments) = &self.0 {
             let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+            instruments.anchors.store(Arc::new(generation.engine.anchors.clone()));
             instruments.failures.add(0, &[]);
             instruments.root_refreshes.add(0, &[result(true)]);
             instruments.root_refreshes.add(0, &[result(false)]);
@@ -113,9 +122,28 @@ impl Metrics {
             instruments.age.record(generation.loaded_at.elapsed().as_secs_f64(), &[]);
             content.settle();
             instruments.content.record(content.bytes(), &[]);
-            generation.engine.executor.observe();
+            generation.engine.executor.observe(now);
         }
     }
+}
+
+fn anchors(meter: &Meter) -> Anchors {
+    let anchors = Anchors::default();
+    let read = Arc::clone(&anchors);
+    meter
+        .i64_observable_gauge("countersign_trust_anchor_expiry_timestamp")
+        .with_unit("s")
+        .with_description(
+            "End of the first certificate of each trust store to end, as Unix time, by verifier and store",
+        )
+        .with_callback(move |observer| {
+            for Anchor { verifier, store, until } in read.load().iter() {
+                let verifier = KeyValue::new("verifier", Arc::clone(verifier));
+                observer.observe(until.unix_timestamp(), &[verifier, KeyValue::new("store", store.clone())]);
+            }
+        })
+        .build();
+    anchors
 }
 
 fn result(succeeded: bool) -> KeyValue {

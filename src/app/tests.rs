@@ -93,10 +93,18 @@ async fn what_is_in_force_is_measured() {
     let mut root = rcgen::CertificateParams::default();
     root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     root.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+    root.not_after = time::macros::datetime!(2040-01-01 0:00 UTC);
     let root = root.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
     stage.write("truststore/x509/ca/acme/root.pem", &root.pem());
     assert_eq!(app.look().await, Look::Renewed);
     holds(["countersign_config_generation 2", "countersign_trust_store_faults 0", once]);
+    let anchor = r#"countersign_trust_anchor_expiry_timestamp_seconds{store="ca:acme",verifier="notary"} 2208988800"#;
+    holds([anchor, anchor, anchor]);
+    // What is no longer trusted is no longer told.
+    stage.write("truststore/x509/ca/acme/root.pem", "no certificate");
+    assert_eq!(app.look().await, Look::Renewed);
+    let text = telemetry.prometheus_text().unwrap();
+    assert!(!text.contains("countersign_trust_anchor_expiry_timestamp_seconds{"), "{text}");
 }
 
 // CFG-18: an anchor that is gone takes all verdicts that were given under it along: they live in its generation.

@@ -21,6 +21,7 @@ use crate::{
         layout::{self, Layout},
         registry::{self, Credentials, HostConfig, Outside},
     },
+    verifier::notation::revocation::RevocationEvidence,
 };
 
 /// Flags about places.
@@ -116,6 +117,7 @@ pub(super) fn materials(config: &Config) -> Materials {
     Materials {
         content: ContentCache::new(config.limits.content_cache_bytes),
         outside: Outside::default(),
+        evidence: RevocationEvidence::default(),
         runtime: Handle::current(),
     }
 }

@@ -23,7 +23,7 @@ fn help_of_each_command_has_examples() {
     insta::assert_snapshot!("help", wide().render_long_help().to_string());
     #[cfg(feature = "demo")]
     assert!(help("demo").contains("Examples:\n  "));
-    for command in ["serve", "verify", "discover", "resolve", "check", "completions"] {
+    for command in ["serve", "verify", "discover", "inspect", "resolve", "check", "completions"] {
         let text = help(command);
         assert!(text.contains("Examples:\n  "), "{command}");
         insta::assert_snapshot!(format!("help_{command}"), text);
@@ -55,6 +55,9 @@ fn usage_that_makes_no_sense_is_refused() {
         ("no configuration", vec!["check"]),
         ("two references", vec!["resolve", "a", "b"]),
         ("no reference", vec!["discover", "A/B"]),
+        ("no reference", vec!["inspect"]),
+        ("two places", vec!["inspect", "a", "--layout", "d", "--config", "c"]),
+        ("no time", vec!["inspect", "a", "--at", "soon"]),
         ("other command", vec!["verfy", "a"]),
     ] {
         let parsed = Cli::try_parse_from(["countersign"].into_iter().chain(arguments));
@@ -64,6 +67,7 @@ fn usage_that_makes_no_sense_is_refused() {
         vec!["verify", "a", "b", "--config", "c", "--at", "2026-01-01T00:00:00Z", "--timeout", "1h"],
         vec!["verify", "a", "--trust-policy", "p", "--trust-store", "s", "--plain-http", "h", "--allow-loopback", "h"],
         vec!["discover", "a", "--layout", "d"],
+        vec!["inspect", "a", "--layout", "d", "--at", "2026-01-01T00:00:00Z", "--output", "json"],
         vec!["resolve", "a", "--config", "c"],
         vec!["completions", "fish"],
     ] {

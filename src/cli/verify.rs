@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     app::Engine,
-    config::{Config, Process},
+    config::{Config, Process, VerifierKind},
     executor::{Answer, Question},
     oci::Reference,
     reason::{self, Code},
@@ -74,6 +74,9 @@ pub(super) struct Verify {
     max_signatures: Option<NonZeroUsize>,
     #[command(flatten)]
     places: Places,
+    /// Ask OCSP responders and CRL servers through this HTTP forward proxy; its own address needs no permission
+    #[arg(long, value_name = "URL")]
+    revocation_proxy: Option<String>,
     /// Verify as of this moment (RFC 3339) instead of now
     #[arg(long, value_name = "TIME", value_parser = moment)]
     at: Option<OffsetDateTime>,
@@ -98,7 +101,7 @@ enum Output {
     Tree,
 }
 
-fn moment(text: &str) -> Result<OffsetDateTime, String> {
+pub(super) fn moment(text: &str) -> Result<OffsetDateTime, String> {
     OffsetDateTime::parse(text, &Rfc3339).map_err(|error| format!("no RFC 3339 time: {error}"))
 }
 
@@ -148,6 +151,7 @@ impl Verify {
             cosign,
             workflow,
             places,
+            revocation_proxy,
             at,
             timeout,
             output,
@@ -172,7 +176,8 @@ impl Verify {
                 (cosign.into_config(workflow, most, hosts(), base)?, PathBuf::from(cosign::PLACE))
             }
         };
-        let config = places.take_layout(config)?;
+        let mut config = places.take_layout(config)?;
+        ask_by(&mut config, revocation_proxy.as_deref(), at.is_some());
         let engine = registries::engine(&config, &file).await?;
         for warning in &engine.warnings {
             writeln!(io::stderr(), "warning: {}", reason::printable(warning, reason::MAX_OUTSIDE_TEXT_BYTES))?;
@@ -202,6 +207,23 @@ fn print(told: &[(String, Told)], output: Output, now: OffsetDateTime, process: 
         }
     }
     Ok(())
+}
+
+/// How revocation is asked about. At another moment than now nothing that is kept across runs is read, and nothing is left.
+fn ask_by(config: &mut Config, proxy: Option<&str>, at_another_moment: bool) {
+    for verifier in &mut config.verifiers {
+        match &mut verifier.kind {
+            VerifierKind::Notation(notation) => {
+                if let Some(proxy) = proxy {
+                    notation.revocation.proxy = Some(proxy.to_owned());
+                }
+                if at_another_moment {
+                    notation.revocation.cache_dir = None;
+                }
+            }
+            VerifierKind::Attestation(_) | VerifierKind::Cosign(_) => {}
+        }
+    }
 }
 
 async fn ask_all(
@@ -297,6 +319,24 @@ mod tests {
         ] {
             assert_eq!(conclude(told.iter()), expected);
         }
+    }
+
+    #[test]
+    fn another_moment_leaves_what_is_kept_across_runs_alone() {
+        let kept = || {
+            let mut notation = notation::Config::of_files("p".into(), "s".into());
+            notation.revocation.cache_dir = Some("kept".into());
+            Config::of_notation(notation, crate::store::registry::Config::default(), ".".into())
+        };
+        let asked = |at_another_moment| {
+            let mut config = kept();
+            ask_by(&mut config, Some("http://127.0.0.1:3128"), at_another_moment);
+            let VerifierKind::Notation(notation) = &config.verifiers[0].kind else { panic!("it is notation") };
+            (notation.revocation.proxy.clone(), notation.revocation.cache_dir.is_some())
+        };
+        let proxy = Some("http://127.0.0.1:3128".to_owned());
+        assert_eq!(asked(false), (proxy.clone(), true));
+        assert_eq!(asked(true), (proxy, false));
     }
 
     #[test]

@@ -29,8 +29,8 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-use cms::SignedData;
 pub use cms::SignerId;
+use cms::{SignedData, SignerInfo};
 pub use error::TspError;
 pub use info::Imprint;
 use info::TstInfo;
@@ -51,9 +51,10 @@ pub struct Timestamp {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
     /// The Notary Project's: the signer is named by issuer and serial number, the token must name its certificate by
-    /// `SigningCertificateV2`, `keyUsage` must be there, extensions that are not understood are ignored (`notation.md` 3.3).
+    /// `SigningCertificateV2`, `keyUsage` must be there, extensions that are not understood are ignored, and of several
+    /// signers one that holds is enough (`notation.md` 3.3, 3.4).
     Notary,
-    /// RFC 5280 path validation; a certificate that the token names must be the signer's.
+    /// RFC 5280 path validation; a certificate that the token names must be the signer's, of which there is one.
     Sigstore,
 }
 
@@ -154,9 +155,9 @@ impl Timestamp {
         &self.data.certificates
     }
 
-    /// Whom the token names as its signer.
-    pub const fn signer(&self) -> &SignerId {
-        &self.data.signer.id
+    /// Whom the token names as its signers: one, as a rule.
+    pub fn signers(&self) -> impl Iterator<Item = &SignerId> {
+        self.data.signers.iter().map(|signer| &signer.id)
     }
 
     /// Checks that the imprint is one of `message`, by SHA-256, SHA-384 or SHA-512.
@@ -169,13 +170,13 @@ impl Timestamp {
         if hash.digest(message).as_ref() == digest.as_slice() { Ok(()) } else { Err(TspError::Imprint { hash: *hash }) }
     }
 
-    /// Checks that `certificate` is the one that the token names, that its key signed the token, and that it is the one whose
-    /// hash is signed, where one is. Says nothing about trust or time.
+    /// Checks that `certificate` is the one that the token names as its only signer's, that its key signed the token, and
+    /// that it is the one whose hash is signed, where one is. Says nothing about trust or time.
     ///
     /// # Errors
     /// [`TspError`].
     pub fn check_signed_by(&self, certificate: &Certificate) -> Result<(), TspError> {
-        signer::check(&self.data, certificate, Profile::Sigstore)
+        signer::check(&self.data, self.data.only_signer()?, certificate, Profile::Sigstore)
     }
 
     /// Verifies that an authority of `trust` signed a time for `message`.
@@ -188,31 +189,44 @@ impl Timestamp {
     /// [`TspError`]. [`TspError::SignerUnknown`] and [`TspError::NoPath`] say that the token is of an authority that is not
     /// trusted; all others that it is of one and does not fit.
     pub fn verify(&self, message: &[u8], trust: &Trust<'_>) -> Result<VerifiedTime, TspError> {
-        let mut refused = TspError::SignerUnknown { signer: self.data.signer.id.to_string() };
-        for signer in signer::candidates(&self.data, trust) {
-            let error = match self.judge(signer, message, trust) {
-                Ok(verified) => return Ok(verified),
-                Err(error) => error,
-            };
-            // What is wrong with a signer on a path to an anchor says more than that another has none.
-            if matches!(refused, TspError::SignerUnknown { .. } | TspError::NoPath { .. }) {
-                refused = error;
+        let signers = match trust.profile {
+            Profile::Notary => self.data.signers.as_slice(),
+            Profile::Sigstore => std::slice::from_ref(self.data.only_signer()?),
+        };
+        let mut refused = None;
+        for signer in signers {
+            for certificate in signer::candidates(&self.data, signer, trust) {
+                let error = match self.judge(signer, certificate, message, trust) {
+                    Ok(verified) => return Ok(verified),
+                    Err(error) => error,
+                };
+                // What is wrong with a signer on a path to an anchor says more than that another has none.
+                if matches!(refused, None | Some(TspError::SignerUnknown { .. } | TspError::NoPath { .. })) {
+                    refused = Some(error);
+                }
             }
+            refused.get_or_insert_with(|| TspError::SignerUnknown { signer: signer.id.to_string() });
         }
-        Err(refused)
+        Err(refused.unwrap_or(TspError::Signers { count: 0 }))
     }
 
-    fn judge(&self, signer: &Certificate, message: &[u8], trust: &Trust<'_>) -> Result<VerifiedTime, TspError> {
-        let paths = path::find(signer, self.certificates(), trust)?;
-        signer::check(&self.data, signer, trust.profile)?;
-        let chain = paths.first_that_fits(trust.profile, &self.moments())?;
+    fn judge(
+        &self,
+        signer: &SignerInfo,
+        certificate: &Certificate,
+        message: &[u8],
+        trust: &Trust<'_>,
+    ) -> Result<VerifiedTime, TspError> {
+        let paths = path::find(certificate, self.certificates(), trust)?;
+        signer::check(&self.data, signer, certificate, trust.profile)?;
+        let chain = paths.first_that_fits(trust.profile, &self.moments(signer))?;
         self.check_imprint(message)?;
         Ok(VerifiedTime { time: self.time(), accuracy: self.accuracy(), chain })
     }
 
     /// When the certificates must be valid: at `genTime`, and when the signer says to have signed, where it does.
-    fn moments(&self) -> Vec<OffsetDateTime> {
-        [Some(self.time()), self.data.signer.attributes.signing_time].into_iter().flatten().collect()
+    fn moments(&self, signer: &SignerInfo) -> Vec<OffsetDateTime> {
+        [Some(self.time()), signer.attributes.signing_time].into_iter().flatten().collect()
     }
 }
 

@@ -9,10 +9,13 @@ use opentelemetry::{
     metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter},
 };
 
-use super::limits::Full;
+use time::OffsetDateTime;
+
+use super::{foresight::Foresight, limits::Full};
 use crate::{
     reason::Code,
     report::{Decision, VerifierReport, Word},
+    verifier::{Check, Verifier},
 };
 
 /// Upper bounds of the duration histogram, in seconds: from all content cached to a flight's last deadline.
@@ -32,6 +35,9 @@ struct Instruments {
     refused: Counter<u64>,
     duration: Histogram<f64>,
     outcomes: Counter<u64>,
+    logged: Counter<u64>,
+    signer_expiry: Gauge<i64>,
+    foresight: Foresight,
 }
 
 /// One more of something, until it is dropped.
@@ -56,7 +62,7 @@ impl Drop for Counted {
 }
 
 impl Metrics {
-    pub(super) fn new(meter: Option<&Meter>) -> Self {
+    pub(super) fn new(meter: Option<&Meter>, verifiers: &[Arc<dyn Verifier>]) -> Self {
         let instruments = meter.map(Instruments::new);
         if let Some(instruments) = &instruments {
             // Rates need a first value.
@@ -66,6 +72,12 @@ impl Metrics {
             for full in [Full::Queue, Full::Tenant, Full::Total] {
                 instruments.refused.add(0, &[limit(full)]);
             }
+            for verifier in verifiers {
+                for check in verifier.may_log() {
+                    instruments.logged.add(0, &logged(verifier.name(), *check));
+                }
+            }
+            instruments.signer_expiry.record(0, &[]);
         }
         Self(instruments)
     }
@@ -101,12 +113,20 @@ impl Metrics {
         }
     }
 
-    /// What verifiers said.
-    pub(super) fn reported(&self, reports: &[VerifierReport]) {
+    /// What verifiers said at `now`.
+    pub(super) fn reported(&self, reports: &[VerifierReport], now: OffsetDateTime) {
         let Some(instruments) = &self.0 else { return };
         for VerifierReport { verifier, word, .. } in reports {
             let code = match word {
-                Word::Yes(_) => Code::Verified,
+                Word::Yes(verified) => {
+                    for failed in verified.logged() {
+                        instruments.logged.add(1, &logged(verifier, failed.check()));
+                    }
+                    if let Some(end) = verified.signer_until() {
+                        instruments.foresight.saw(end, now);
+                    }
+                    verified.code()
+                }
                 Word::Waived(_) => Code::Waived,
                 Word::Not(error) => error.code(),
             };
@@ -115,9 +135,11 @@ impl Metrics {
         }
     }
 
-    /// How full the verdict cache is.
-    pub(super) fn kept(&self, verdicts: u64, bytes: u64) {
+    /// How full the verdict cache is, and who ends next.
+    pub(super) fn kept(&self, verdicts: u64, bytes: u64, now: OffsetDateTime) {
         if let Some(instruments) = &self.0 {
+            let soonest = instruments.foresight.soonest(now).map_or(0, OffsetDateTime::unix_timestamp);
+            instruments.signer_expiry.record(soonest, &[]);
             instruments.verdicts.record(verdicts, &[]);
             instruments.verdict_bytes.record(bytes, &[]);
         }
@@ -149,8 +171,22 @@ impl Instruments {
                 "countersign_verifier_outcomes",
                 "What verifiers said of artifacts, by verifier and reason code",
             ),
+            logged: counter(
+                "countersign_logged_checks",
+                "Checks that failed and that a trust policy only logs, by verifier and check",
+            ),
+            signer_expiry: meter
+                .i64_gauge("countersign_signer_expiry_timestamp")
+                .with_unit("s")
+                .with_description("Soonest end of a signer believed in the last day, as Unix time; 0: none is known")
+                .build(),
+            foresight: Foresight::default(),
         }
     }
+}
+
+fn logged(verifier: &Arc<str>, check: Check) -> [KeyValue; 2] {
+    [KeyValue::new("verifier", Arc::clone(verifier)), KeyValue::new("check", check.as_str())]
 }
 
 fn limit(full: Full) -> KeyValue {

@@ -142,6 +142,7 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 
 /// Says what the artifact's annotation `word` says.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each switches one behaviour of a fake")]
 struct FakeVerifier {
     name: VerifierName,
     waives: bool,
@@ -194,12 +195,17 @@ impl Verifier for FakeVerifier {
         if self.covers { Ok(()) } else { Err(missing()) }
     }
 
+    fn may_log(&self) -> &'static [Check] {
+        &[Check::AuthenticTimestamp, Check::Expiry]
+    }
+
     async fn verify(&self, request: &VerifyRequest<'_>) -> Result<Vec<Item>, VerifyError> {
         match request.artifact().manifest().annotations().get("word").map(String::as_str) {
             Some(word @ ("brief" | "yes")) => {
                 let until = (word == "brief").then_some(NOW + Duration::from_hours(1));
                 Ok(vec![Item::only(good(request.now(), "x", until))])
             }
+            Some("logged") => Ok(vec![Item::only(only_logged(request.now()))]),
             Some("panic") => panic!("on purpose"),
             Some("late") => Err(Undecided::new(Code::RegistryUnavailable, "not now").into()),
             Some("two") => Ok(["one", "two"].map(|text| item(text, request.now())).into()),
@@ -229,7 +235,27 @@ fn good(now: OffsetDateTime, signer: &str, valid_until: Option<OffsetDateTime>) 
         checks: checks.into(),
         signer: Some(Signer { identity: signer.into(), display: signer.into() }),
         valid_until,
+        signer_until: None,
         message: "good".into(),
+        extensions: Map::new(),
+        warnings: Vec::new(),
+        attested: None,
+    };
+    Ok(Verified::conclude(findings, now)?)
+}
+
+/// A yes whose signer's certificates have ended a day ago, which is only logged; the next of them ends in a week.
+fn only_logged(now: OffsetDateTime) -> Result<Verified, VerifyError> {
+    let failed = Rejection::new(Check::AuthenticTimestamp, Code::CertificateExpired, "ended");
+    let mut checks: Vec<_> =
+        [Check::Integrity, Check::Authenticity, Check::Subject].map(|check| (check, Outcome::Passed)).into();
+    checks.push((Check::AuthenticTimestamp, Outcome::Logged(failed)));
+    let findings = Findings {
+        checks,
+        signer: Some(Signer { identity: "s".into(), display: "s".into() }),
+        valid_until: None,
+        signer_until: Some(now + time::Duration::WEEK),
+        message: "logged".into(),
         extensions: Map::new(),
         warnings: Vec::new(),
         attested: None,
@@ -612,12 +638,12 @@ async fn verifications_are_counted_and_answers_from_the_cache_are_not() {
     let (store, image) = FakeStore::with(&["no", "yes"]);
     let telemetry = Telemetry::detached(DecisionLog::None, std::io::sink()).unwrap();
     let mut executor = executor(Arc::new(store));
-    Arc::get_mut(&mut executor).unwrap().metrics = Metrics::new(Some(&telemetry.meter()));
+    Arc::get_mut(&mut executor).unwrap().metrics = Metrics::new(Some(&telemetry.meter()), &[]);
     for _ in 0..3 {
         executor.verify(ask(&image)).await;
     }
     executor.verify(question(&format!("r.io/app@sha256:{}", "0".repeat(64)))).await;
-    executor.observe();
+    executor.observe(NOW);
     let text = telemetry.prometheus_text().unwrap();
     for line in [
         "countersign_verdict_cache_misses_total 2",
@@ -634,71 +660,41 @@ async fn verifications_are_counted_and_answers_from_the_cache_are_not() {
     }
 }
 
+// A failed check that is only logged: in the report, in its code, and counted by verifier and check.
 #[tokio::test]
-async fn each_item_of_an_artifact_has_a_word_of_its_own() {
-    let (store, image) = FakeStore::with(&["two"]);
-    let answer = executor(store.into()).verify(ask(&image)).await;
-    assert_eq!(code(&answer), ('y', Code::Verified));
-    let layers: Vec<_> = answer.verdict.reports.iter().map(|report| report.about.clone().unwrap().layer).collect();
-    assert_eq!(layers, ["one", "two"].map(|text| Some(Digest::sha256(text.as_bytes()).to_string())));
-}
-
-#[tokio::test]
-async fn an_artifact_that_is_nothing_of_the_verifier_s_is_not_spoken_of() {
-    let (store, image) = FakeStore::with(&["nothing"]);
-    let answer = executor(store.into()).verify(ask(&image)).await;
-    assert_eq!(code(&answer), ('n', Code::NoSignature), "R9");
-    assert!(answer.verdict.reports.iter().all(|report| report.about.is_none()));
-}
-
-#[tokio::test]
-async fn weighing_takes_a_yes_away_or_shortens_it_and_never_makes_one() {
-    for (words, expected) in [
-        (["bad", "yes"].as_slice(), ('y', Code::Verified)),
-        (["yes", "yes"].as_slice(), ('y', Code::Verified)),
-        (["bad", "bad"].as_slice(), ('n', Code::SignatureInvalid)),
-        // What could not be found out might have been the last one.
-        (["yes", "late"].as_slice(), ('?', Code::RegistryUnavailable)),
-    ] {
-        let (store, image) = FakeStore::with(words);
-        let weighing = FakeVerifier { only_last: true, ..FakeVerifier::named("v") };
-        let answer = executor_with(store.into(), weighing, Limits::default()).verify(ask(&image)).await;
-        assert_eq!(code(&answer), expected, "{words:?}");
-        let yes = answer.verdict.reports.iter().filter(|report| matches!(report.word, Word::Yes(_)));
-        assert!(yes.count() <= 1, "{words:?}: only the last");
-        if expected.0 == 'y' {
-            let until = Some(NOW + Duration::from_hours(1));
-            assert_eq!(answer.verdict.decision, Decision::allow(until), "{words:?}");
+async fn checks_that_are_only_logged_are_counted_and_the_next_signer_to_end_is_told() {
+    let (store, image) = FakeStore::with(&["logged", "yes"]);
+    let telemetry = Telemetry::detached(DecisionLog::None, std::io::sink()).unwrap();
+    let mut executor = executor(Arc::new(store));
+    let metrics = Metrics::new(Some(&telemetry.meter()), executor.verifiers());
+    Arc::get_mut(&mut executor).unwrap().metrics = metrics;
+    let holds = |lines: [&str; 3]| {
+        let text = telemetry.prometheus_text().unwrap();
+        for line in lines {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
+    };
+    let never = r#"countersign_logged_checks_total{check="expiry",verifier="v"} 0"#;
+    let logged =
+        |count: u8| format!(r#"countersign_logged_checks_total{{check="authenticTimestamp",verifier="v"}} {count}"#);
+    holds([never, &logged(0), "countersign_signer_expiry_timestamp_seconds 0"]);
+    let answer = executor.verify(ask(&image)).await;
+    executor.verify(ask(&image)).await;
+    executor.observe(NOW);
+    let week = (NOW + time::Duration::WEEK).unix_timestamp();
+    holds([never, &logged(1), &format!("countersign_signer_expiry_timestamp_seconds {week}")]);
+    let text = telemetry.prometheus_text().unwrap();
+    for code in ["LOGGED_ONLY", "VERIFIED"] {
+        let line = format!(r#"countersign_verifier_outcomes_total{{code="{code}",verifier="v"}} 1"#);
+        assert!(text.contains(&line), "{line}\n{text}");
     }
-    // Beyond the limit of attempts there may be more: nothing is proven to be the last.
-    let (store, image) = FakeStore::with(&["yes", "yes", "yes"]);
-    let weighing = FakeVerifier { only_last: true, attempts: 2, ..FakeVerifier::named("v") };
-    let answer = executor_with(store.into(), weighing, Limits::default()).verify(ask(&image)).await;
-    assert_eq!(code(&answer).0, 'n');
+    let mut value = Vec::new();
+    answer.rendered.write_value(&mut value, "t", NOW);
+    let value: serde_json::Value = serde_json::from_slice(&value).unwrap();
+    assert_eq!(value["verifierReports"][0]["code"], "LOGGED_ONLY");
+    assert!(value["warnings"][0].as_str().unwrap().contains("authenticTimestamp failed and is only logged: ended"));
+    executor.observe(NOW + time::Duration::DAY);
+    holds([never, &logged(1), "countersign_signer_expiry_timestamp_seconds 0"]);
 }
 
-#[tokio::test]
-async fn evidence_is_looked_for_where_the_verifier_says_each_way_once() {
-    let (store, image) = FakeStore::with(&["yes"]);
-    let store = Arc::new(store);
-    let elsewhere = FakeVerifier { elsewhere: true, ..FakeVerifier::named("v") };
-    let answer = executor_with(Arc::clone(&store), elsewhere, Limits::default()).verify(ask(&image)).await;
-    assert_eq!(code(&answer), ('y', Code::Verified), "R10");
-    assert_eq!(store.lists.load(Ordering::SeqCst), 3, "referrers, .att, .sig");
-    let asked = store.asked.lock().unwrap();
-    assert!(asked.iter().all(|(repository, _)| repository.to_string() == "r.io/signatures"), "{asked:?}");
-    assert!(asked.iter().all(|(_, ways)| usize::from(ways.referrers) + ways.cosign_tags.len() == 1), "{asked:?}");
-}
-
-#[tokio::test]
-async fn one_way_that_fails_leaves_what_another_found() {
-    for (word, expected) in [("yes", ('y', Code::Verified)), ("bad", ('?', Code::RegistryUnavailable))] {
-        let (mut store, image) = FakeStore::with(&[word]);
-        let down = StoreError::Unavailable { registry: "r.io".into(), what: "tag".into(), detail: "503".into() };
-        store.tags_fail = Some(down);
-        let elsewhere = FakeVerifier { elsewhere: true, ..FakeVerifier::named("v") };
-        let answer = executor_with(store.into(), elsewhere, Limits::default()).verify(ask(&image)).await;
-        assert_eq!(code(&answer), expected, "R14: {word}");
-    }
-}
+mod ways;

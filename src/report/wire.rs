@@ -305,7 +305,7 @@ impl<'a> WireReport<'a> {
                 is_success: true,
                 message: verified.message().to_owned(),
                 extensions: verified.extensions().clone(),
-                code: Code::Verified,
+                code: verified.code(),
                 signer: verified.signer().map(|signer| signer.display.clone()),
                 valid_until: verified.valid_until().map(rfc3339),
                 checks: checks(verified),

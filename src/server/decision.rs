@@ -46,6 +46,7 @@ impl Record<'_> {
     pub(super) fn line(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(1024);
         let level = match self.decision {
+            Decision::Allow { .. } if self.has_logged() => "WARN",
             Decision::Allow { .. } | Decision::Deny(_) => "INFO",
             Decision::Undecided(_) => "WARN",
         };
@@ -69,6 +70,15 @@ impl Record<'_> {
         self.reports(&mut out);
         out.extend_from_slice(b"}\n");
         out
+    }
+
+    /// Whether a yes among the reports has a failed check that is only logged.
+    fn has_logged(&self) -> bool {
+        let is_logged = |report: &VerifierReport| match &report.word {
+            Word::Yes(verified) => verified.code() == Code::Logged,
+            Word::Not(_) | Word::Waived(_) => false,
+        };
+        self.answer.is_some_and(|answer| answer.verdict.reports.iter().any(is_logged))
     }
 
     /// As many reports as fit; how many did not is said.
@@ -100,7 +110,7 @@ fn write_report(out: &mut Vec<u8>, report: &VerifierReport) {
     let (success, code, message) = match &report.word {
         Word::Not(error) => ("false", error.code(), error.reason()),
         Word::Waived(waiver) => ("true", Code::Waived, waiver.policy()),
-        Word::Yes(verified) => ("true", Code::Verified, verified.message()),
+        Word::Yes(verified) => ("true", verified.code(), verified.message()),
     };
     out.extend_from_slice(br#"{"name":"#);
     write_string(out, &printable(&report.verifier, MAX_REPORT_TEXT_BYTES));
@@ -110,6 +120,15 @@ fn write_report(out: &mut Vec<u8>, report: &VerifierReport) {
     member(out, "message", &printable(message, MAX_REPORT_TEXT_BYTES));
     if let Some(about) = &report.about {
         member(out, "referenceDigest", &printable(&about.digest, MAX_REPORT_TEXT_BYTES));
+    }
+    if let Word::Yes(verified) = &report.word
+        && verified.code() == Code::Logged
+    {
+        // Names and codes are ours.
+        let failed = verified.logged();
+        let failed: Vec<String> =
+            failed.map(|failed| format!(r#"{{"check":"{}","code":"{}"}}"#, failed.check(), failed.code())).collect();
+        raw(out, "loggedChecks", &format!("[{}]", failed.join(",")));
     }
     out.push(b'}');
 }
@@ -130,4 +149,65 @@ fn begin(out: &mut Vec<u8>, name: &str) {
     out.extend_from_slice(br#",""#);
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(br#"":"#);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Map, Value};
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::{
+        report::{Verdict, wire::Rendered},
+        verifier::{Check, Findings, Outcome, Rejection, Verified},
+    };
+
+    const NOW: OffsetDateTime = datetime!(2026-11-21 12:00 UTC);
+
+    fn record(expiry: Outcome) -> Value {
+        let mut checks: Vec<_> =
+            [Check::Integrity, Check::Authenticity, Check::Subject].map(|check| (check, Outcome::Passed)).into();
+        checks.push((Check::Expiry, expiry));
+        let findings = Findings {
+            checks,
+            signer: None,
+            valid_until: None,
+            signer_until: None,
+            message: "m".to_owned(),
+            extensions: Map::new(),
+            warnings: Vec::new(),
+            attested: None,
+        };
+        let word = Word::Yes(Box::new(Verified::conclude(findings, NOW).unwrap()));
+        let report = VerifierReport { verifier: "notary".into(), kind: "notation", about: None, word };
+        let decision = Decision::Allow { valid_until: None, stated: None };
+        let verdict =
+            Verdict { subject: None, decision: decision.clone(), policy: String::new(), reports: vec![report] };
+        let rendered = Arc::new(Rendered::of("image", &verdict));
+        let answer = Answer { verdict: Arc::new(verdict), rendered, cached: false };
+        let record = Record {
+            key: "image",
+            decision: &decision,
+            answer: Some(&answer),
+            took: Duration::ZERO,
+            trace_id: "t",
+            generation: 1,
+            now: NOW,
+        };
+        serde_json::from_slice(&record.line()).unwrap()
+    }
+
+    #[test]
+    fn a_check_that_is_only_logged_is_a_warning_in_the_record() {
+        let logged = record(Outcome::Logged(Rejection::new(Check::Expiry, Code::Expired, "ended \"yesterday\"")));
+        assert_eq!((&logged["level"], &logged["isSuccess"]), (&Value::from("WARN"), &Value::from(true)));
+        let report = &logged["verifierReports"][0];
+        assert_eq!(report["code"], "LOGGED_ONLY");
+        assert_eq!(report["loggedChecks"], serde_json::json!([{ "check": "expiry", "code": "EXPIRED" }]));
+        let passed = record(Outcome::Passed);
+        assert_eq!((&passed["level"], &passed["verifierReports"][0]["code"]), (&"INFO".into(), &"VERIFIED".into()));
+        assert!(passed["verifierReports"][0].get("loggedChecks").is_none(), "{passed}");
+    }
 }

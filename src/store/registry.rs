@@ -23,6 +23,7 @@ mod link;
 mod manifest;
 mod metrics;
 mod origin;
+mod outbound;
 mod pattern;
 mod place;
 mod referrers;
@@ -49,6 +50,7 @@ use self::{
 pub use self::{
     config::{Config, Credentials, Fault, HostConfig},
     limits::Limits,
+    outbound::{Outbound, OutboundError, OutboundRequest},
     resolver::{Resolver, SystemResolver},
 };
 use super::{Deadline, Store, StoreError};

@@ -20,8 +20,10 @@ use self::{
     config::{AttestationConfig, Compiled, Config, ConfigFault, Wanted},
     evidence::Signed,
     fetch::Fetched,
+    identity::Authorities,
     judge::{Target, Want},
     memory::{Memory, Question},
+    policy::Trust,
     select::{Candidate, Completeness, Freshness},
 };
 use super::{
@@ -29,6 +31,7 @@ use super::{
     VerifyRequest, Waiver,
 };
 use crate::{
+    crypto::x509::Certificate,
     oci::{CosignKind, CosignTag, Discovery, Referrer, Repository},
     reason::Code,
 };
@@ -36,6 +39,7 @@ use crate::{
 pub mod bundle;
 pub mod certificate;
 pub mod config;
+pub mod describe;
 pub mod evidence;
 mod fetch;
 pub mod identity;
@@ -117,6 +121,18 @@ impl Cosign {
         &self.rules.warnings
     }
 
+    /// The trust policies with authorities of their own (`caRoots`), and when the first of their certificates ends.
+    pub fn anchors(&self) -> Vec<(&str, OffsetDateTime)> {
+        let mut anchors = Vec::new();
+        for policy in &self.rules.policies {
+            let Trust::Certificates { roots, authorities: Authorities::Own, .. } = &policy.trust else { continue };
+            let certificates = roots.iter().flat_map(|root| &root.certificate_authorities);
+            let ends = certificates.flat_map(|authority| &authority.chain).map(Certificate::not_after);
+            anchors.extend(ends.min().map(|end| (policy.name.as_str(), end)));
+        }
+        anchors
+    }
+
     /// Judges what was fetched, in its order, off the workers that answer requests.
     async fn judge(&self, request: &VerifyRequest<'_>, fetched: Vec<Fetched>) -> Result<Vec<Item>, VerifyError> {
         let (subject, now) = (request.subject(), request.now());
@@ -194,6 +210,7 @@ fn under_all(
             None => next,
             Some(mut first) => {
                 first.valid_until = first.valid_until.into_iter().chain(next.valid_until).min();
+                first.signer_until = first.signer_until.into_iter().chain(next.signer_until).min();
                 first.warnings.extend(next.warnings);
                 // Writing to a String does not fail.
                 let _ = write!(first.message, "; and under trust policy {:?}", policy.name);

@@ -10,25 +10,30 @@
 use std::{collections::BTreeMap, path::Path};
 
 use async_trait::async_trait;
+use time::OffsetDateTime;
 
 use self::{
     level::{Action, Validation},
-    steps::Terms,
+    revocation::{Ask, Revocation, RevocationOutside},
+    steps::{Steps, Terms},
     trust_policy::{Checked, Statement, StoreName, StoreType, TrustPolicyDocument, Verification},
     trust_store::{StoreFault, TrustStores},
 };
 use super::{Check, Item, Rejection, Verified, Verifier, VerifierName, VerifyError, VerifyRequest, Waiver};
 use crate::{
+    crypto::x509::Certificate,
     oci::{Referrer, Repository},
     reason::{self, Code},
 };
 
 pub mod config;
+pub mod describe;
 pub mod envelope;
 pub mod identity;
 pub mod integrity;
 pub mod level;
 mod manifest;
+pub mod revocation;
 mod steps;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -49,6 +54,9 @@ pub struct Notation {
     user_metadata: BTreeMap<String, String>,
     max_attempts: usize,
     max_envelope_bytes: u64,
+    revocation: Revocation,
+    /// What should be looked at in the evidence that the operator brings along.
+    evidence_warnings: Vec<String>,
 }
 
 impl Notation {
@@ -62,7 +70,7 @@ impl Notation {
     /// # Errors
     /// Every fault of the configuration and of the trust policy.
     pub fn load(name: VerifierName, config: &Config, base: &Path) -> Result<Self, Vec<ConfigFault>> {
-        let config::Loaded { policy, stores } = config.load(base)?;
+        let config::Loaded { policy, stores, revocation, warnings: evidence_warnings } = config.load(base)?;
         let stores = TrustStores::load(&stores, policy.store_names());
         Ok(Self {
             name,
@@ -71,12 +79,35 @@ impl Notation {
             user_metadata: config.user_metadata.clone(),
             max_attempts: config.max_signature_attempts,
             max_envelope_bytes: config.max_envelope_bytes,
+            revocation,
+            evidence_warnings,
         })
+    }
+
+    /// Lets OCSP responders and CRL servers be asked. Until then only evidence at hand counts.
+    ///
+    /// # Errors
+    /// What is wrong with `revocation.cacheDir`.
+    pub fn asking(mut self, config: &Config, base: &Path, outside: RevocationOutside) -> Result<Self, ConfigFault> {
+        self.revocation = self.revocation.asking(&config.revocation, base, outside).map_err(ConfigFault::revocation)?;
+        Ok(self)
+    }
+
+    /// What finds out about revocation, to be refreshed ahead of time.
+    pub fn revocation(&self) -> Revocation {
+        self.revocation.clone()
     }
 
     /// The trust stores that vouch for nobody, and why. To be said loudly: at load, in `check`, in a metric.
     pub fn store_faults(&self) -> impl Iterator<Item = (&StoreName, &StoreFault)> {
         self.stores.faults()
+    }
+
+    /// When the first anchor of each trust store ends.
+    pub fn anchors(&self) -> impl Iterator<Item = (&StoreName, OffsetDateTime)> {
+        self.stores
+            .all()
+            .filter_map(|(name, certificates)| Some((name, certificates.iter().map(Certificate::not_after).min()?)))
     }
 
     /// What an operator should know about a policy that is valid: levels that admit what `strict` refuses
@@ -103,6 +134,7 @@ impl Notation {
             }
         }
         warnings.sort();
+        warnings.extend(self.evidence_warnings.iter().cloned());
         warnings
     }
 
@@ -178,6 +210,10 @@ impl Verifier for Notation {
         }
     }
 
+    fn may_log(&self) -> &'static [Check] {
+        &[Check::Authenticity, Check::AuthenticTimestamp, Check::Expiry, Check::Revocation]
+    }
+
     async fn verify(&self, request: &VerifyRequest<'_>) -> Result<Vec<Item>, VerifyError> {
         let subject = request.subject();
         let statement = self.statement(subject.repository())?;
@@ -202,7 +238,22 @@ impl Verifier for Notation {
             limits: envelope::Limits { envelope_bytes: usize::try_from(self.max_envelope_bytes).unwrap_or(usize::MAX) },
             now: request.now(),
         };
-        let findings = steps::verify(&layer.media_type, content.bytes(), subject.descriptor(), &terms)?;
+        let signed = steps::check_integrity(&layer.media_type, content.bytes(), &terms)?;
+        let mut steps = Steps::make(&signed, &terms)?;
+        let dated = steps.date();
+        let authority = match dated.authority() {
+            Some(chain) => Some(self.revocation.check(chain, Ask::of_authority(request)).await),
+            None => None,
+        };
+        steps.authentic_timestamp(dated, authority.as_ref())?;
+        let chain = signed.chain().certificates();
+        let found = if steps.wants_revocation() {
+            self.revocation.check(chain, Ask::of(request, signed.scheme())).await
+        } else {
+            revocation::unasked(chain)
+        };
+        steps.revocation(&found)?;
+        let findings = steps.conclude(subject.descriptor())?;
         Ok(vec![Item::only(Ok(Verified::conclude(findings, request.now())?))])
     }
 }

@@ -205,6 +205,7 @@ fn word(told: &Told) -> Word {
         checks: checks.into(),
         signer: None,
         valid_until: None,
+        signer_until: None,
         message: "words".to_owned(),
         extensions: told.extensions.as_object().unwrap().clone(),
         warnings: Vec::new(),

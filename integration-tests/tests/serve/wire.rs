@@ -121,8 +121,8 @@ async fn shop(stage: &Stage, registry: &FakeRegistry) -> Provider {
 /// Repository and tag, success, the decision's code, the first report's code.
 const REPLIES: [(&str, bool, &str, &str); 16] = [
     ("shop/signed:v1", true, "VERIFIED", "VERIFIED"),
-    ("shop/audited:v1", true, "VERIFIED", "VERIFIED"),
-    ("shop/permitted:v1", true, "VERIFIED", "VERIFIED"),
+    ("shop/audited:v1", true, "VERIFIED", "LOGGED_ONLY"),
+    ("shop/permitted:v1", true, "VERIFIED", "LOGGED_ONLY"),
     ("shop/waived:v1", true, "VERIFIED", "WAIVED"),
     ("shop/unsigned:v1", false, "NO_SIGNATURE", "NO_SIGNATURE"),
     ("shop/stranger:v1", false, "UNTRUSTED", "UNTRUSTED"),

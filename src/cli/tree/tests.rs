@@ -34,7 +34,7 @@ fn report(content: &str, word: Word) -> VerifierReport {
 }
 
 fn yes() -> Word {
-    let logged = Rejection::new(Check::Revocation, Code::RevocationUnsupported, "cannot be made");
+    let logged = Rejection::new(Check::Revocation, Code::RevocationUnavailable, "cannot be made");
     let findings = Findings {
         checks: vec![
             (Check::Integrity, Outcome::Passed),
@@ -45,6 +45,7 @@ fn yes() -> Word {
         ],
         signer: Some(Signer { identity: "ab".into(), display: "CN=build\u{1b}[31m".into() }),
         valid_until: None,
+        signer_until: None,
         message: "signature is good".into(),
         extensions: Map::new(),
         warnings: vec![],

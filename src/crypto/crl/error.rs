@@ -129,7 +129,7 @@ impl CrlError {
             | Self::Scope { .. }
             | Self::Signature(_)
             | Self::TooLarge { .. }
-            | Self::Version => Code::RevocationUnknown,
+            | Self::Version => Code::RevocationUnavailable,
         }
     }
 }

@@ -136,7 +136,7 @@ impl OcspError {
             | Self::Stale { .. }
             | Self::Status { .. }
             | Self::TooLarge { .. }
-            | Self::Type => Code::RevocationUnknown,
+            | Self::Type => Code::RevocationUnavailable,
         }
     }
 }

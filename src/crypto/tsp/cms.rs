@@ -33,6 +33,8 @@ const SUBJECT_KEY_IDENTIFIER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2
 const SIGNED_DATA_VERSION: u64 = 3;
 /// Most digest algorithms listed; one signer has one.
 const MAX_DIGEST_ALGORITHMS: usize = 8;
+/// Most signers; real tokens have one.
+const MAX_SIGNERS: usize = 4;
 
 /// Whom a token names as its signer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,8 +87,10 @@ pub(super) struct SignedData {
     pub(super) content: Vec<u8>,
     /// The X.509 certificates, in the order given.
     pub(super) certificates: Vec<Certificate>,
-    /// The one signer.
-    pub(super) signer: SignerInfo,
+    /// The signers that can be read, at least one.
+    pub(super) signers: Vec<SignerInfo>,
+    /// How many there are, with those that cannot be read.
+    pub(super) signer_count: usize,
 }
 
 /// `SignerInfo`, without its unsigned attributes.
@@ -140,14 +144,18 @@ impl SignedData {
         let certificates = certificates.map_or(Ok(Vec::new()), read_certificates)?;
         // Revocation lists of the token's own are not used.
         crls.map_err(malformed("revocation lists"))?;
-        let mut signers = read::content(&mut fields, Tag::Set).map_err(malformed("signers"))?;
+        let list = read::content(&mut fields, Tag::Set).map_err(malformed("signers"))?;
         fields.finish(()).map_err(malformed("SignedData"))?;
-        let signer = only_signer(&mut signers)?;
-        // RFC 5652 §5.1: where the list is not empty, a verifier may demand that the signer's algorithm is in it.
-        if !digests.is_empty() && !digests.contains(&signer.digest_algorithm) {
-            return Err(TspError::DigestAlgorithm { algorithm: signer.digest_algorithm });
+        let (signers, signer_count) = read_signers(list, &digests)?;
+        Ok(Self { content, certificates, signers, signer_count })
+    }
+
+    /// RFC 3161 §2.4.2: a token has no signature but the authority's.
+    pub(super) fn only_signer(&self) -> Result<&SignerInfo, TspError> {
+        match self.signers.as_slice() {
+            [signer] if self.signer_count == 1 => Ok(signer),
+            _ => Err(TspError::Signers { count: self.signer_count }),
         }
-        Ok(Self { content, certificates, signer })
     }
 }
 
@@ -224,27 +232,37 @@ fn read_certificates(mut list: SliceReader<'_>) -> Result<Vec<Certificate>, TspE
     Ok(found)
 }
 
-/// RFC 3161 §2.4.2: a token has no signature but the authority's.
-fn only_signer(signers: &mut SliceReader<'_>) -> Result<SignerInfo, TspError> {
-    if signers.is_finished() {
-        return Err(TspError::Signers { count: 0 });
-    }
-    let mut first = read::content(signers, Tag::Sequence).map_err(malformed("signer"))?;
-    let mut count = 1_usize;
-    while !signers.is_finished() {
-        signers.tlv_bytes().map_err(malformed("signers"))?;
+/// The signers that can be read, and how many there are; an error where none can.
+fn read_signers(mut list: SliceReader<'_>, digests: &[ObjectIdentifier]) -> Result<(Vec<SignerInfo>, usize), TspError> {
+    let mut found = Vec::new();
+    let mut refused = None;
+    let mut count = 0_usize;
+    while !list.is_finished() {
+        if count == MAX_SIGNERS {
+            return Err(TspError::TooMany { what: "signers", limit: MAX_SIGNERS });
+        }
         count = count.saturating_add(1);
+        let mut fields = read::content(&mut list, Tag::Sequence).map_err(malformed("signers"))?;
+        match SignerInfo::read(&mut fields).and_then(|signer| signer.listed(digests)) {
+            Ok(signer) => found.push(signer),
+            Err(error) => refused = refused.or(Some(error)),
+        }
     }
-    if count > 1 {
-        return Err(TspError::Signers { count });
+    match refused {
+        _ if !found.is_empty() => Ok((found, count)),
+        Some(error) => Err(error),
+        None => Err(TspError::Signers { count }),
     }
-    let signer = SignerInfo::read(&mut first)?;
-    // Unsigned attributes are of no use here.
-    read::optional(&mut first, read::context(TagNumber::N1)).map_err(malformed("unsigned attributes"))?;
-    first.finish(signer).map_err(malformed("signer"))
 }
 
 impl SignerInfo {
+    /// RFC 5652 §5.1: where the list is not empty, a verifier may demand that the signer's algorithm is in it.
+    fn listed(self, digests: &[ObjectIdentifier]) -> Result<Self, TspError> {
+        let algorithm = self.digest_algorithm;
+        let listed = digests.is_empty() || digests.contains(&algorithm);
+        if listed { Ok(self) } else { Err(TspError::DigestAlgorithm { algorithm }) }
+    }
+
     fn read(fields: &mut SliceReader<'_>) -> Result<Self, TspError> {
         let broken = malformed("signer");
         let actual = unsigned(fields, Tag::Integer).map_err(malformed("version"))?;
@@ -271,6 +289,11 @@ impl SignerInfo {
         let signature_algorithm = fields.tlv_bytes().map_err(malformed("signature algorithm"))?.to_vec();
         let signature = read::value(fields, Tag::OctetString).map_err(malformed("signature"))?.to_vec();
         let digest_hash = hash_of(digest_algorithm, parameters);
+        // Unsigned attributes are of no use here.
+        read::optional(fields, read::context(TagNumber::N1)).map_err(malformed("unsigned attributes"))?;
+        if !fields.is_finished() {
+            return Err(broken(Tag::Sequence.length_error()));
+        }
         Ok(Self { id, digest_hash, digest_algorithm, attributes, signed, signature_algorithm, signature })
     }
 }

@@ -25,15 +25,15 @@ use crate::{
 /// CMS lets the digest algorithm say the hash of a PKCS#1 v1.5 signature (RFC 5754 §3.2).
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
-/// The certificates that the token names, each once. By a twin of name and serial number there may be several.
-pub(super) fn candidates<'a>(data: &'a SignedData, trust: &Trust<'a>) -> Vec<&'a Certificate> {
+/// The certificates that `signer` names, each once. By a twin of name and serial number there may be several.
+pub(super) fn candidates<'a>(data: &'a SignedData, signer: &SignerInfo, trust: &Trust<'a>) -> Vec<&'a Certificate> {
     let embedded = match trust.embedded {
         Embedded::Ignore => &[],
         Embedded::Use => data.certificates.as_slice(),
     };
     let mut found: Vec<&Certificate> = Vec::new();
     for certificate in trust.known.iter().chain(embedded) {
-        if data.signer.id.is_of(certificate) && !found.contains(&certificate) {
+        if signer.id.is_of(certificate) && !found.contains(&certificate) {
             found.push(certificate);
         }
     }
@@ -45,9 +45,13 @@ pub(super) fn brief(certificate: &Certificate) -> String {
     reason::printable(&certificate.subject().to_text(), 128)
 }
 
-/// Checks everything that the token says about its own signature.
-pub(super) fn check(data: &SignedData, certificate: &Certificate, profile: Profile) -> Result<(), TspError> {
-    let signer = &data.signer;
+/// Checks everything that the token says about this signature of it.
+pub(super) fn check(
+    data: &SignedData,
+    signer: &SignerInfo,
+    certificate: &Certificate,
+    profile: Profile,
+) -> Result<(), TspError> {
     let named = match (&signer.id, profile) {
         (SignerId::SubjectKeyIdentifier(_), Profile::Notary) => false,
         (id, Profile::Notary | Profile::Sigstore) => id.is_of(certificate),
@@ -57,18 +61,18 @@ pub(super) fn check(data: &SignedData, certificate: &Certificate, profile: Profi
     }
     let hash = signer.digest_hash.ok_or(TspError::DigestAlgorithm { algorithm: signer.digest_algorithm })?;
     verify_signature(signer, hash, certificate.public_key())?;
-    check_attributes(data, hash)?;
+    check_attributes(&data.content, signer, hash)?;
     check_certificate_id(signer, certificate, profile)
 }
 
-fn check_attributes(data: &SignedData, hash: HashAlgorithm) -> Result<(), TspError> {
-    let attributes = &data.signer.attributes;
+fn check_attributes(content: &[u8], signer: &SignerInfo, hash: HashAlgorithm) -> Result<(), TspError> {
+    let attributes = &signer.attributes;
     let content_type = attributes.content_type.as_deref().ok_or(TspError::Attribute { name: "contentType" })?;
     if content_type != TST_INFO.as_bytes() {
         return Err(TspError::ContentType { expected: "TSTInfo", actual: oid_text(content_type) });
     }
     let digest = attributes.message_digest.as_deref().ok_or(TspError::Attribute { name: "messageDigest" })?;
-    if hash.digest(&data.content).as_ref() == digest { Ok(()) } else { Err(TspError::MessageDigest) }
+    if hash.digest(content).as_ref() == digest { Ok(()) } else { Err(TspError::MessageDigest) }
 }
 
 /// Without it another certificate for the same key could be put in the signer's place.

@@ -163,6 +163,11 @@ impl Draft {
 
     /// The token, signed with `key`.
     pub(crate) fn token(&self, key: &KeyPair) -> Vec<u8> {
+        self.token_of(&[self.signer_info(key), self.more_signers.clone()].concat())
+    }
+
+    /// The `SignerInfo`, signed with `key`.
+    pub(crate) fn signer_info(&self, key: &KeyPair) -> Vec<u8> {
         let info = self.info();
         let mut attributes = self.attributes.clone();
         if self.core {
@@ -188,13 +193,18 @@ impl Draft {
             tlv(4, &signature),
             self.unsigned.clone(),
         ];
-        let signers = [tlv(0x30, &signer.concat()), self.more_signers.clone()].concat();
+        tlv(0x30, &signer.concat())
+    }
+
+    /// The token with these signers.
+    pub(crate) fn token_of(&self, signers: &[u8]) -> Vec<u8> {
+        let info = self.info();
         let data = [
             tlv(2, &[self.version]),
             tlv(0x31, &self.digest_algorithms),
             tlv(0x30, &[oid(self.content_type), tlv(0xa0, &tlv(4, &info))].concat()),
             if self.certificates.is_empty() { Vec::new() } else { tlv(0xa0, &self.certificates) },
-            tlv(0x31, &signers),
+            tlv(0x31, signers),
         ];
         tlv(0x30, &[oid(self.outer_type), tlv(0xa0, &tlv(0x30, &data.concat()))].concat())
     }

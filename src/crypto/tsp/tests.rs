@@ -82,7 +82,7 @@ fn a_signer_named_by_its_key_is_not_one_of_the_notary_project() {
     let root = certificates_from_file_bytes(include_bytes!("vectors/root.pem")).unwrap();
     let (name, bytes) = vector!("key-identifier.tok");
     let timestamp = read(name, bytes);
-    assert!(matches!(timestamp.signer(), SignerId::SubjectKeyIdentifier(_)));
+    assert!(matches!(timestamp.signers().next(), Some(SignerId::SubjectKeyIdentifier(_))));
     assert!(timestamp.verify(MESSAGE, &trust(&root, Profile::Sigstore)).is_ok());
     let refused = timestamp.verify(MESSAGE, &trust(&root, Profile::Notary)).unwrap_err();
     assert!(matches!(refused, TspError::SignerUnknown { .. }), "{refused}");
@@ -114,7 +114,7 @@ fn a_verified_time_says_when_how_exactly_and_by_whom() {
     }
     let timestamp = Timestamp::from_response(&draft.response(&issued.keys[0])).unwrap();
     assert_eq!(timestamp.certificates(), &certificates(&issued)[..2]);
-    assert!(timestamp.signer().is_of(&timestamp.certificates()[0]));
+    assert!(timestamp.signers().all(|signer| signer.is_of(&timestamp.certificates()[0])));
     assert!(timestamp.check_imprint(MESSAGE).is_ok());
     assert!(timestamp.check_imprint(b"a signaturf").is_err());
     let modified = draft.with(|it| it.status = tlv(0x30, &tlv(2, &[1])));
@@ -172,7 +172,9 @@ fn whatever_is_not_one_granted_token_by_one_signer_is_not_read() {
         ("TSTInfo 2", "TSTInfo has version 2", Box::new(|it| it.info_version = 2)),
         ("SignerInfo 3 by serial number", "SignerInfo has version 3", Box::new(|it| it.signer_version = 3)),
         ("SignerInfo 1 by key", "SignerInfo has version 1", Box::new(|it| it.signer_id = tlv(0x80, &[1]))),
-        ("two signers", "2 signers", Box::new(|it| it.more_signers = tlv(0x30, &[]))),
+        ("none that is read", "version 3", Box::new(|it| (it.signer_version, it.more_signers) = (3, tlv(0x30, &[])))),
+        ("a signer that is none", "in its signers", Box::new(|it| it.more_signers = tlv(5, &[]))),
+        ("5 signers", "more than 4 signers", Box::new(|it| it.more_signers = tlv(0x30, &[]).repeat(4))),
         ("11 certificates", "more than 10 cert", Box::new(|it| it.certificates = certificate.repeat(11))),
         ("attribute certificate", "certificate 0 of", Box::new(|it| it.certificates = tlv(0xa2, &[]))),
         ("junk for a certificate", "certificate 0 of", Box::new(|it| it.certificates = tlv(0x30, &[5, 0]))),
@@ -332,6 +334,39 @@ fn a_token_without_a_certificate_hash_is_not_one_of_the_notary_project() {
         let notary = said(verify_by(&token, &issued, Profile::Notary));
         let by_notary = if both { by_sigstore } else { "no SigningCertificateV2" };
         assert!(notary.contains(by_notary), "{row}: {notary}");
+    }
+}
+
+// Item 86: RFC 3161 §2.4.2 knows one signer, the Notary Project's verification takes the first that holds
+#[test]
+fn of_several_signers_one_that_holds_is_enough_for_the_notary_project() {
+    let issued = authority();
+    let attacker = chain(&[signer("attacker"), ca("attacker root", None)]);
+    let certificates = [issued.der[..2].concat(), attacker.der[0].clone()].concat();
+    let good = Draft::of(MESSAGE, &issued).with(|it| it.certificates.clone_from(&certificates));
+    let unnamed = good.with(|it| it.attributes = vec![]);
+    let [sound, forged, unnamed] =
+        [(&good, 0), (&good, 1), (&unnamed, 0)].map(|(draft, key)| draft.signer_info(&issued.keys[key]));
+    let stranger = Draft::of(MESSAGE, &attacker).signer_info(&attacker.keys[0]);
+    let unread = tlv(0x30, &[]);
+    for (row, signers, by_notary) in [
+        ("broken, sound", vec![&forged, &sound], "accepted"),
+        ("sound, broken", vec![&sound, &forged], "accepted"),
+        ("stranger, sound", vec![&stranger, &sound], "accepted"),
+        ("unread, unnamed, stranger, sound", vec![&unread, &unnamed, &stranger, &sound], "accepted"),
+        ("broken, broken", vec![&forged, &forged], "signature does not verify"),
+        ("stranger, broken", vec![&stranger, &forged], "signature does not verify"),
+        ("stranger, stranger", vec![&stranger, &stranger], "no path leads"),
+        ("broken, unread", vec![&forged, &unread], "signature does not verify"),
+        ("broken, without a certificate hash", vec![&forged, &unnamed], "signature does not verify"),
+    ] {
+        let token = good.token_of(&signers.into_iter().flatten().copied().collect::<Vec<u8>>());
+        let notary = said(verify_by(&token, &issued, Profile::Notary));
+        assert!(notary.contains(by_notary), "{row}: {notary}");
+        let sigstore = said(verify_by(&token, &issued, Profile::Sigstore));
+        assert!(sigstore.contains("signers instead of one"), "{row}: {sigstore}");
+        let tsa = Certificate::parse(&issued.der[0]).unwrap();
+        assert!(Timestamp::from_token(&token).unwrap().check_signed_by(&tsa).is_err(), "{row}");
     }
 }
 

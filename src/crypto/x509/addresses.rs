@@ -86,7 +86,7 @@ impl AddressError {
     /// The stable code.
     pub const fn code(&self) -> Code {
         match self {
-            Self::Malformed { .. } | Self::TooMany { .. } => Code::RevocationUnknown,
+            Self::Malformed { .. } | Self::TooMany { .. } => Code::RevocationUnavailable,
         }
     }
 }

@@ -168,7 +168,7 @@ impl Rule {
 }
 
 /// Patterns that name hosts one by one.
-fn patterns(path: &str, texts: &[String], faults: &mut Vec<Fault>) -> Vec<Pattern> {
+pub(super) fn patterns(path: &str, texts: &[String], faults: &mut Vec<Fault>) -> Vec<Pattern> {
     let mut parsed = Vec::new();
     for (index, text) in texts.iter().enumerate() {
         match Pattern::parse(text) {

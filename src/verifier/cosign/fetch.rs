@@ -1,5 +1,6 @@
 //! From an artifact to its items: fetch each layer, and parse it as what it is stored as.
 
+use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 
 use super::{
@@ -58,15 +59,30 @@ async fn read(
     shape: Shape,
     layer: &Descriptor,
 ) -> Result<Item, VerifyError> {
-    if let Some(wanted) = shape::layer_type(shape).filter(|wanted| *wanted != layer.media_type) {
-        let reason = format!("the layer's media type is {:?}, it must be {wanted}", layer.media_type);
-        return Err(Rejection::new(Check::Content, Code::UnsupportedMediaType, reason).into());
-    }
+    check_type(shape, layer)?;
     let fetched = request.blob(layer, rules.max_bundle_bytes).await;
     let content = fetched.map_err(|error| VerifyError::from_store(Check::Content, &error))?;
+    Ok(parse(shape, layer, content.bytes().clone())?)
+}
+
+fn check_type(shape: Shape, layer: &Descriptor) -> Result<(), Rejection> {
+    match shape::layer_type(shape).filter(|wanted| *wanted != layer.media_type) {
+        None => Ok(()),
+        Some(wanted) => {
+            let reason = format!("the layer's media type is {:?}, it must be {wanted}", layer.media_type);
+            Err(Rejection::new(Check::Content, Code::UnsupportedMediaType, reason))
+        }
+    }
+}
+
+/// Parses a layer as what it is stored as.
+///
+/// # Errors
+/// [`Rejection`] of the check `content`.
+pub(super) fn parse(shape: Shape, layer: &Descriptor, bytes: Bytes) -> Result<Item, Rejection> {
+    check_type(shape, layer)?;
     let refused = |code, fault: &(dyn std::error::Error + 'static)| Rejection::because(Check::Content, code, fault);
-    let bytes = content.bytes().clone();
-    let item = match shape {
+    match shape {
         Shape::AttestationReferrer | Shape::AttestationTag => {
             legacy::attestation(shape, layer, bytes).map_err(|fault| refused(fault.code(), &fault))
         }
@@ -74,8 +90,7 @@ async fn read(
         Shape::SignatureReferrer | Shape::SignatureTag => {
             legacy::signature(shape, layer, bytes).map_err(|fault| refused(fault.code(), &fault))
         }
-    };
-    Ok(item?)
+    }
 }
 
 /// Names a signature: what is signed is the layer, and cosign writes the signature over it into an annotation. Everybody who signs

@@ -162,7 +162,9 @@ fn conclude(item: &Item, content: &Content<'_>, proven: Proven, want: &Want, pol
         size_bytes,
         made_at,
     });
-    Findings { checks: made, signer: Some(signer), valid_until, message, extensions, warnings, attested }
+    // The ends of keyless certificates matter only where the present is the time that they are judged at.
+    let signer_until = valid_until;
+    Findings { checks: made, signer: Some(signer), valid_until, signer_until, message, extensions, warnings, attested }
 }
 
 fn rfc3339(moment: OffsetDateTime) -> String {

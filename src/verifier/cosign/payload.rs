@@ -147,6 +147,16 @@ impl Payload {
         }
     }
 
+    /// What it says that it is.
+    pub fn signed_type(&self) -> &str {
+        &self.signed_type
+    }
+
+    /// The image that it is about.
+    pub const fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
     /// R31: the name that the image had when it was signed. Copied images keep their old one, so it proves nothing.
     pub fn docker_reference(&self) -> Option<&str> {
         self.docker_reference.as_deref()

@@ -5,7 +5,7 @@ use super::{
     legacy,
 };
 use crate::{
-    oci::{Artifact, CosignKind, Descriptor, Found, Manifest, Referrer, media_type},
+    oci::{Artifact, CosignKind, Descriptor, Found, ImageManifest, Manifest, Referrer, media_type},
     reason::Code,
     verifier::{
         Check, Rejection,
@@ -46,19 +46,9 @@ pub(super) fn layers<'a>(
     wanted: &Wanted,
     format: SignatureFormat,
 ) -> Result<Vec<(Shape, &'a Descriptor)>, Rejection> {
-    let image = match artifact.manifest() {
-        Manifest::Image(image) => image,
-        Manifest::Index(_) => {
-            let reason = "an index carries no signature";
-            return Err(Rejection::new(Check::Content, Code::BadManifest, reason));
-        }
-    };
-    let shape = match (artifact.found(), artifact.artifact_type()) {
-        (Found::CosignTag(CosignKind::Signatures), _) => Shape::SignatureTag,
-        (Found::CosignTag(CosignKind::Attestations), _) => Shape::AttestationTag,
-        (_, SIGNATURE_ARTIFACT) => Shape::SignatureReferrer,
-        (_, ATTESTATION_ARTIFACT) => Shape::AttestationReferrer,
-        (_, artifact_type) => return bundle(artifact_type, &image.layers, format),
+    let image = image(artifact)?;
+    let Some(shape) = legacy_shape(artifact) else {
+        return if format.wants_bundles() { bundle(artifact.artifact_type(), &image.layers) } else { Ok(Vec::new()) };
     };
     let is_signature = matches!(shape, Shape::SignatureReferrer | Shape::SignatureTag);
     if !format.wants_legacy() || is_signature != matches!(wanted, Wanted::Signature) {
@@ -67,15 +57,44 @@ pub(super) fn layers<'a>(
     Ok(image.layers.iter().map(|layer| (shape, layer)).collect())
 }
 
+/// The same whatever is asked for: for descriptions.
+///
+/// # Errors
+/// As of [`layers`].
+pub(super) fn all_layers(artifact: &Artifact) -> Result<Vec<(Shape, &Descriptor)>, Rejection> {
+    let image = image(artifact)?;
+    match legacy_shape(artifact) {
+        Some(shape) => Ok(image.layers.iter().map(|layer| (shape, layer)).collect()),
+        None => bundle(artifact.artifact_type(), &image.layers),
+    }
+}
+
+fn image(artifact: &Artifact) -> Result<&ImageManifest, Rejection> {
+    match artifact.manifest() {
+        Manifest::Image(image) => Ok(image),
+        Manifest::Index(_) => {
+            let reason = "an index carries no signature";
+            Err(Rejection::new(Check::Content, Code::BadManifest, reason))
+        }
+    }
+}
+
+/// The shape of all its layers; `None`: if it carries anything, then a bundle.
+fn legacy_shape(artifact: &Artifact) -> Option<Shape> {
+    match (artifact.found(), artifact.artifact_type()) {
+        (Found::CosignTag(CosignKind::Signatures), _) => Some(Shape::SignatureTag),
+        (Found::CosignTag(CosignKind::Attestations), _) => Some(Shape::AttestationTag),
+        (_, SIGNATURE_ARTIFACT) => Some(Shape::SignatureReferrer),
+        (_, ATTESTATION_ARTIFACT) => Some(Shape::AttestationReferrer),
+        _ => None,
+    }
+}
+
 /// Exactly one layer, of a bundle's type. The version is the bundle's own word. What neither is of that type nor has such a layer
 /// is something else.
-fn bundle<'a>(
-    artifact_type: &str,
-    layers: &'a [Descriptor],
-    format: SignatureFormat,
-) -> Result<Vec<(Shape, &'a Descriptor)>, Rejection> {
+fn bundle<'a>(artifact_type: &str, layers: &'a [Descriptor]) -> Result<Vec<(Shape, &'a Descriptor)>, Rejection> {
     let is_bundle = |layer: &Descriptor| layer.media_type.starts_with(BUNDLE);
-    if !format.wants_bundles() || !(artifact_type.starts_with(BUNDLE) || layers.iter().any(is_bundle)) {
+    if !(artifact_type.starts_with(BUNDLE) || layers.iter().any(is_bundle)) {
         return Ok(Vec::new());
     }
     let reason = match layers {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    revocation::{Revocation, RevocationConfig},
     trust_policy::{MAX_DOCUMENT_BYTES, PolicyFault, StoreName, StoreType, TrustPolicyDocument},
     trust_store::TrustStoreSource,
 };
@@ -42,6 +43,9 @@ pub struct Config {
     /// Largest envelope in bytes. Default: 1 MiB; the largest known one has 10 KiB.
     #[serde(default = "default_max_envelope_bytes")]
     pub max_envelope_bytes: u64,
+    /// How it is found out whether certificates were revoked. Default: those are asked whom the certificates name.
+    #[serde(default)]
+    pub revocation: RevocationConfig,
 }
 
 impl Config {
@@ -55,6 +59,7 @@ impl Config {
             user_metadata: BTreeMap::new(),
             max_signature_attempts: default_max_signature_attempts(),
             max_envelope_bytes: default_max_envelope_bytes(),
+            revocation: RevocationConfig::default(),
         }
     }
 }
@@ -131,6 +136,14 @@ pub enum ConfigFault {
         #[source]
         source: io::Error,
     },
+    /// What is configured about revocation, or a file that it names.
+    #[error("{why}")]
+    Revocation {
+        /// The member of `revocation`.
+        member: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A store whose name no trust policy can write.
     #[error("{name:?} is no name of a trust store: letters, digits, '_', '.' and '-' only")]
     StoreName {
@@ -157,6 +170,10 @@ fn place(file: Option<&Path>, path: &str) -> String {
 }
 
 impl ConfigFault {
+    pub(super) fn revocation((member, why): (String, String)) -> Self {
+        Self::Revocation { member, why }
+    }
+
     /// The member of the configuration that is at fault, relative to the verifier's own.
     pub fn path(&self) -> String {
         match self {
@@ -167,6 +184,7 @@ impl ConfigFault {
             Self::Policy { file: Some(_), .. } | Self::PolicyTooLarge { .. } | Self::PolicyUnreadable { .. } => {
                 "trustPolicy".to_owned()
             }
+            Self::Revocation { member, .. } => format!("revocation.{member}"),
             Self::StoreName { store_type, name } => format!("trustStores.{}.{name}", store_type.as_str()),
         }
     }
@@ -177,6 +195,9 @@ impl ConfigFault {
 pub(super) struct Loaded {
     pub(super) policy: TrustPolicyDocument,
     pub(super) stores: TrustStoreSource,
+    pub(super) revocation: Revocation,
+    /// What should be looked at.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Config {
@@ -196,8 +217,12 @@ impl Config {
         let policy = self.policy(base).map_err(|found| faults.extend(found)).ok();
         let names_stores = policy.as_ref().is_none_or(|policy| policy.store_names().next().is_some());
         let stores = self.stores(base, names_stores).map_err(|found| faults.extend(found)).ok();
-        match (policy, stores) {
-            (Some(policy), Some(stores)) if faults.is_empty() => Ok(Loaded { policy, stores }),
+        let revocation = Revocation::load(&self.revocation, base);
+        let revocation = revocation.map_err(|found| faults.extend(found.into_iter().map(ConfigFault::revocation))).ok();
+        match (policy, stores, revocation) {
+            (Some(policy), Some(stores), Some((revocation, warnings))) if faults.is_empty() => {
+                Ok(Loaded { policy, stores, revocation, warnings })
+            }
             _ => Err(faults),
         }
     }

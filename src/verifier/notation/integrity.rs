@@ -139,7 +139,7 @@ fn check_signature(
 }
 
 /// Members that are not known are ignored, members that stand twice are refused (ENV-07, ENV-24).
-fn read_target(payload: &[u8]) -> Result<TargetArtifact, IntegrityError> {
+pub(super) fn read_target(payload: &[u8]) -> Result<TargetArtifact, IntegrityError> {
     let payload = json::parse(payload, json::DOCUMENT_DEPTH).map_err(IntegrityError::PayloadJson)?;
     let Some(target @ Json::Object(_)) = payload.as_object().and_then(|members| members.get("targetArtifact")) else {
         return Err(IntegrityError::TargetAbsent);

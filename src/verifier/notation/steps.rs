@@ -5,28 +5,35 @@
 //! always      always   policy         policy   policy               policy       always    always
 //! ```
 //!
-//! Rule: Notary Project signature verification workflow v1.1.0, "Steps". Nothing here fetches: what would need a
-//! revocation server or a timestamp token fails, it is never left out.
+//! Rule: Notary Project signature verification workflow v1.1.0, "Steps". Nothing here fetches: the shell makes the steps in
+//! this order and finds out what can be found out about revocation: of the timestamp authority before the step
+//! authenticTimestamp where [`Dated::authority`] names one, of the signer before the step revocation where
+//! [`Steps::wants_revocation`] says so.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     envelope::{Envelope, EnvelopeError, Limits, Plugin, SigningScheme},
     identity::SubjectAttributes,
     integrity::{self, Signed},
     level::{Action, Validation},
-    trust_policy::{Checked, StoreName, StoreType, VerifyTimestamp},
+    revocation::ChainRevocation,
+    trust_policy::{Checked, StoreName, StoreType},
     trust_store::TrustStores,
 };
 use crate::{
-    crypto::{chain, x509::Certificate},
+    crypto::x509::Certificate,
     oci::{Descriptor, Digest},
-    reason::{self, Code},
-    verifier::{Check, Findings, Outcome, Rejection, Signer},
+    reason::{self, Class, Code},
+    verifier::{Check, Findings, Outcome, Rejection, Signer, Undecided, Until, VerifyError},
 };
+
+mod timestamp;
+
+use timestamp::Moment;
 
 /// What a signature is judged by.
 #[derive(Debug, Clone, Copy)]
@@ -45,30 +52,43 @@ pub(super) struct Terms<'a> {
     pub(super) now: OffsetDateTime,
 }
 
-/// Verifies an envelope of `media_type` as a signature of `subject`.
-///
-/// # Errors
-/// The first step that fails and that the policy enforces.
-pub(super) fn verify(
-    media_type: &str,
-    envelope: &[u8],
-    subject: &Descriptor,
-    terms: &Terms<'_>,
-) -> Result<Findings, Rejection> {
-    let signed = check_integrity(media_type, envelope, terms)?;
-    let mut steps = Steps::begin(&signed, terms);
-    if let Some(plugin) = signed.plugin() {
-        return Err(steps.rejection(Check::Integrity, Action::Enforce, &plugin_required(plugin)));
+impl Terms<'_> {
+    fn store(&self, name: &StoreName) -> Result<&[Certificate], Failure> {
+        self.stores.certificates(name).map_err(|fault| {
+            Failure::new(Code::NoTrust, format!("trust store {name} vouches for nobody: {}", reason::chain(fault)))
+        })
     }
-    steps.step(Validation::Authenticity, authenticity)?;
-    steps.step(Validation::Expiry, expiry)?;
-    steps.step(Validation::AuthenticTimestamp, authentic_timestamp)?;
-    steps.step(Validation::Revocation, revocation)?;
-    steps.always(Check::Subject, is_signed(&signed, subject))?;
-    if !terms.user_metadata.is_empty() {
-        steps.always(Check::Metadata, has_metadata(&signed, terms))?;
+}
+
+/// What a step that passed rests on.
+#[derive(Debug, Default)]
+struct Holds {
+    /// Until when it would pass again.
+    until: Until,
+    /// What the reader should know.
+    warnings: Vec<String>,
+}
+
+impl Holds {
+    fn join(&mut self, other: Self) {
+        self.until = self.until.into_iter().chain(other.until).min();
+        self.warnings.extend(other.warnings);
     }
-    Ok(steps.conclude())
+}
+
+/// At what moment the certificates were found valid, or why not; before the step that enters it.
+#[derive(Debug)]
+pub(super) struct Dated(Result<Moment, Failure>);
+
+impl Dated {
+    /// The timestamp authority's chain. It is to be asked about whatever the policy says of the signer's (item 88,
+    /// CVE-2024-56138); it ends in a trusted root, so that its addresses are no stranger's.
+    pub(super) fn authority(&self) -> Option<&[Certificate]> {
+        match &self.0 {
+            Ok(Moment::Token(verified)) => Some(verified.chain()),
+            Ok(Moment::Authority | Moment::Now { .. }) | Err(_) => None,
+        }
+    }
 }
 
 /// Why a step failed.
@@ -84,7 +104,11 @@ impl Failure {
     }
 }
 
-fn check_integrity(media_type: &str, envelope: &[u8], terms: &Terms<'_>) -> Result<Signed, Rejection> {
+/// The first step: parses an envelope of `media_type` and checks its integrity, which no policy can soften.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn check_integrity(media_type: &str, envelope: &[u8], terms: &Terms<'_>) -> Result<Signed, Rejection> {
     let rejected = |check, code, reason: &str| {
         let reason = format!("{reason} (trust policy {:?}: enforce {check})", terms.statement);
         Rejection::new(check, code, reason)
@@ -97,44 +121,61 @@ fn check_integrity(media_type: &str, envelope: &[u8], terms: &Terms<'_>) -> Resu
 }
 
 /// The steps made so far.
-struct Steps<'a> {
+pub(super) struct Steps<'a> {
     signed: &'a Signed,
     terms: &'a Terms<'a>,
     subject: String,
     made: Vec<(Check, Outcome)>,
-    warnings: Vec<String>,
+    /// What all steps that passed rest on.
+    holds: Holds,
 }
 
 impl<'a> Steps<'a> {
+    /// The steps up to authenticTimestamp.
+    ///
+    /// # Errors
+    /// The first step that fails and that the policy enforces.
+    pub(super) fn make(signed: &'a Signed, terms: &'a Terms<'a>) -> Result<Self, VerifyError> {
+        let mut steps = Self::begin(signed, terms);
+        if let Some(plugin) = signed.plugin() {
+            return Err(steps.rejection(Check::Integrity, Action::Enforce, &plugin_required(plugin)).into());
+        }
+        steps.settle(Validation::Authenticity, authenticity(signed, terms))?;
+        steps.settle(Validation::Expiry, expiry(signed, terms))?;
+        Ok(steps)
+    }
+
     fn begin(signed: &'a Signed, terms: &'a Terms<'a>) -> Self {
         let subject = signed.chain().leaf().subject().to_text();
         let warnings = signed.chain().warnings().iter().map(ToString::to_string).collect();
-        Self { signed, terms, subject, made: vec![(Check::Integrity, Outcome::Passed)], warnings }
+        let holds = Holds { until: None, warnings };
+        Self { signed, terms, subject, made: vec![(Check::Integrity, Outcome::Passed)], holds }
     }
 
-    /// A step that a policy can enforce, log or (revocation only) skip.
-    fn step(
-        &mut self,
-        validation: Validation,
-        make: fn(&Signed, &Terms<'_>) -> Result<Vec<String>, Failure>,
-    ) -> Result<(), Rejection> {
+    fn action(&self, validation: Validation) -> Action {
+        self.terms.checked.actions.action(validation)
+    }
+
+    /// Enters what came of a step that a policy can enforce, log or (revocation only) skip.
+    fn settle(&mut self, validation: Validation, result: Result<Holds, Failure>) -> Result<(), VerifyError> {
         let check = check_of(validation);
-        let action = self.terms.checked.actions.action(validation);
-        let outcome = match action {
-            Action::Skip => Outcome::Skipped,
-            Action::Enforce | Action::Log => match make(self.signed, self.terms) {
-                Ok(warnings) => {
-                    self.warnings.extend(warnings);
-                    Outcome::Passed
-                }
-                Err(failure) => {
-                    let rejection = self.rejection(check, action, &failure);
-                    if action == Action::Enforce {
-                        return Err(rejection);
+        let action = self.action(validation);
+        let outcome = match (action, result) {
+            (Action::Skip, _) => Outcome::Skipped,
+            (Action::Enforce | Action::Log, Ok(holds)) => {
+                self.holds.join(holds);
+                Outcome::Passed
+            }
+            (Action::Log, Err(failure)) => Outcome::Logged(self.rejection(check, action, &failure)),
+            (Action::Enforce, Err(failure)) => {
+                let rejection = self.rejection(check, action, &failure);
+                return Err(match rejection.code().class() {
+                    Class::No => rejection.into(),
+                    Class::Broken | Class::Undecided | Class::Yes => {
+                        Undecided::new(rejection.code(), format!("{check}: {}", rejection.reason())).into()
                     }
-                    Outcome::Logged(rejection)
-                }
-            },
+                });
+            }
         };
         self.made.push((check, outcome));
         Ok(())
@@ -145,6 +186,72 @@ impl<'a> Steps<'a> {
         result.map_err(|failure| self.rejection(check, Action::Enforce, &failure))?;
         self.made.push((check, Outcome::Passed));
         Ok(())
+    }
+
+    /// Whether anybody is to be asked about the chain: the policy wants it, and the chain is no stranger's (item 101, SSRF).
+    pub(super) fn wants_revocation(&self) -> bool {
+        let action = self.terms.checked.actions.action(Validation::Revocation);
+        action != Action::Skip && self.passed(Check::Authenticity)
+    }
+
+    /// At what moment the certificates are judged, and what comes of it.
+    pub(super) fn date(&self) -> Dated {
+        Dated(timestamp::judge(self.signed, self.terms))
+    }
+
+    /// The step authenticTimestamp. `found`: what is known of the chain that [`Dated::authority`] names.
+    ///
+    /// # Errors
+    /// Where the policy enforces it: a no, or nothing could be found out about the timestamp authority.
+    pub(super) fn authentic_timestamp(
+        &mut self,
+        dated: Dated,
+        found: Option<&ChainRevocation>,
+    ) -> Result<(), VerifyError> {
+        let until = found.and_then(|found| self.until(found));
+        let result = dated.0.and_then(|moment| {
+            let warnings = match (&moment, found) {
+                (Moment::Authority | Moment::Now { .. }, _) => Vec::new(),
+                (Moment::Token(_), Some(found)) => not_revoked(found, "timestamp authority: ")?,
+                (Moment::Token(_), None) => {
+                    let reason = "nobody was asked about the timestamp authority's certificates";
+                    return Err(Failure::new(Code::RevocationUnavailable, reason));
+                }
+            };
+            Ok(Holds { until: moment.until(), warnings })
+        });
+        self.holds.join(Holds { until, warnings: Vec::new() });
+        self.settle(Validation::AuthenticTimestamp, result)
+    }
+
+    /// The revocation step. `found`: what is known of the chain.
+    ///
+    /// # Errors
+    /// Where the policy enforces it: a no, or nothing could be found out.
+    pub(super) fn revocation(&mut self, found: &ChainRevocation) -> Result<(), VerifyError> {
+        if self.action(Validation::Revocation) != Action::Skip {
+            let until = self.until(found);
+            self.holds.join(Holds { until, warnings: Vec::new() });
+        }
+        let warnings = not_revoked(found, "");
+        self.settle(Validation::Revocation, warnings.map(|warnings| Holds { until: None, warnings }))
+    }
+
+    /// Until when what was found holds, where it is only logged too: it may be found otherwise then.
+    fn until(&self, found: &ChainRevocation) -> Until {
+        found.valid_until().map(|last| timestamp::past_the_last(last, self.terms.now))
+    }
+
+    /// The last steps: what is signed is `subject`, with the metadata that the operator requires.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub(super) fn conclude(mut self, subject: &Descriptor) -> Result<Findings, Rejection> {
+        self.always(Check::Subject, is_signed(self.signed, subject))?;
+        if !self.terms.user_metadata.is_empty() {
+            self.always(Check::Metadata, has_metadata(self.signed, self.terms))?;
+        }
+        Ok(self.findings())
     }
 
     /// Item 107: what failed, and under which policy, step and action, and whose certificate it was.
@@ -159,10 +266,11 @@ impl<'a> Steps<'a> {
         self.made.iter().any(|(made, outcome)| *made == check && matches!(outcome, Outcome::Passed))
     }
 
-    fn conclude(self) -> Findings {
+    fn findings(self) -> Findings {
         let leaf = self.signed.chain().leaf();
         let root = self.signed.chain().root();
-        let valid_until = self.valid_until();
+        let ends = self.signed.chain().certificates().iter().map(Certificate::not_after);
+        let signer_until = ends.chain(self.signed.expiry()).min();
         let mut extensions = Map::new();
         let mut signer = None;
         // A name is worth something only where the chain under it is trusted.
@@ -183,23 +291,13 @@ impl<'a> Steps<'a> {
         Findings {
             checks: self.made,
             signer,
-            valid_until,
+            valid_until: self.holds.until,
+            signer_until,
             message,
             extensions,
-            warnings: self.warnings,
+            warnings: self.holds.warnings,
             attested: None,
         }
-    }
-
-    /// The earliest moment at which a step that passed would fail.
-    fn valid_until(&self) -> Option<OffsetDateTime> {
-        let expiry = self.signed.expiry().filter(|_| self.passed(Check::Expiry));
-        let by_now = matches!(self.signed.scheme(), SigningScheme::X509 { .. });
-        let certificates = self.signed.chain().certificates().iter().map(Certificate::not_after).min();
-        let certificates = certificates.filter(|_| by_now && self.passed(Check::AuthenticTimestamp));
-        // The last moment of a certificate is one of its valid ones.
-        let certificates = certificates.map(|last| last.max(self.terms.now.saturating_add(Duration::NANOSECOND)));
-        [expiry, certificates].into_iter().flatten().min()
     }
 }
 
@@ -229,7 +327,7 @@ fn plugin_required(plugin: &Plugin) -> Failure {
 }
 
 /// A certificate of the chain is in a store of the scheme's type, byte for byte, and the leaf is a trusted identity.
-fn authenticity(signed: &Signed, terms: &Terms<'_>) -> Result<Vec<String>, Failure> {
+fn authenticity(signed: &Signed, terms: &Terms<'_>) -> Result<Holds, Failure> {
     let scheme = signed.scheme();
     let store_type = match scheme {
         SigningScheme::SigningAuthority { .. } => StoreType::SigningAuthority,
@@ -246,9 +344,7 @@ fn authenticity(signed: &Signed, terms: &Terms<'_>) -> Result<Vec<String>, Failu
     let mut trusted = false;
     for store in stores {
         // One bad store spoils the statement, whatever the others hold: its operator meant another set of anchors.
-        let anchors = terms.stores.certificates(store).map_err(|fault| {
-            Failure::new(Code::NoTrust, format!("trust store {store} vouches for nobody: {}", reason::chain(fault)))
-        })?;
+        let anchors = terms.store(store)?;
         trusted |= signed.chain().certificates().iter().any(|certificate| anchors.contains(certificate));
     }
     if !trusted {
@@ -260,7 +356,7 @@ fn authenticity(signed: &Signed, terms: &Terms<'_>) -> Result<Vec<String>, Failu
     }
     let subject = SubjectAttributes::read(signed.chain().leaf().subject());
     if terms.checked.identities.has(subject.as_ref()) {
-        return Ok(Vec::new());
+        return Ok(Holds::default());
     }
     let why = if subject.is_some() {
         "the leaf's subject is none of the trusted identities"
@@ -271,68 +367,18 @@ fn authenticity(signed: &Signed, terms: &Terms<'_>) -> Result<Vec<String>, Failu
 }
 
 /// Expired from the very moment on (D23).
-fn expiry(signed: &Signed, terms: &Terms<'_>) -> Result<Vec<String>, Failure> {
+fn expiry(signed: &Signed, terms: &Terms<'_>) -> Result<Holds, Failure> {
     match signed.expiry() {
         Some(expiry) if terms.now >= expiry => {
             Err(Failure::new(Code::Expired, format!("the signature expired at {}", rfc3339(expiry))))
         }
-        Some(_) | None => Ok(Vec::new()),
+        until => Ok(Holds { until, warnings: Vec::new() }),
     }
 }
 
-/// Certificates are valid now; with a signing authority, when it signed. Where the policy wants a timestamp token instead,
-/// that cannot be had yet.
-fn authentic_timestamp(signed: &Signed, terms: &Terms<'_>) -> Result<Vec<String>, Failure> {
-    let certificates = signed.chain().certificates();
-    let moment = match signed.scheme() {
-        SigningScheme::SigningAuthority { authentic_signing_time } => authentic_signing_time,
-        SigningScheme::X509 { .. } => terms.now,
-    };
-    if wants_token(signed, terms) {
-        let token = if signed.timestamp_token().is_some() { "" } else { ", and the signature has none" };
-        return Err(Failure::new(
-            Code::TimestampUnsupported,
-            format!(
-                "the policy asks for a timestamp countersignature of a tsa store, which this release cannot verify{token}"
-            ),
-        ));
-    }
-    match chain::outside_validity(certificates, moment) {
-        None => Ok(Vec::new()),
-        Some(outside) => Err(Failure::new(Code::CertificateExpired, outside.to_string())),
-    }
-}
-
-/// Rule: trust policy specification, `verifyTimestamp`; a signing authority vouches for its time itself.
-fn wants_token(signed: &Signed, terms: &Terms<'_>) -> bool {
-    let by_signer = matches!(signed.scheme(), SigningScheme::X509 { .. });
-    let has_tsa = terms.checked.stores_of(StoreType::Tsa).next().is_some();
-    let due = match terms.checked.verify_timestamp {
-        VerifyTimestamp::AfterCertExpiry => {
-            signed.chain().certificates().iter().any(|certificate| terms.now > certificate.not_after())
-        }
-        VerifyTimestamp::Always => true,
-    };
-    by_signer && has_tsa && due
-}
-
-/// Certificates that name no revocation server cannot be revoked; where one is named it cannot be asked yet. The root is
-/// never asked about.
-fn revocation(signed: &Signed, _: &Terms<'_>) -> Result<Vec<String>, Failure> {
-    let certificates = signed.chain().certificates();
-    let issued = certificates.len().saturating_sub(1);
-    let mut warnings = Vec::new();
-    for (position, certificate) in certificates.iter().enumerate().take(issued) {
-        let subject = reason::printable(&certificate.subject().to_text(), 128);
-        if certificate.extensions().has_revocation_address() {
-            return Err(Failure::new(
-                Code::RevocationUnsupported,
-                format!("certificate {position} ({subject:?}) names revocation servers, which this release cannot ask"),
-            ));
-        }
-        warnings.push(format!("certificate {position} ({subject:?}) names no revocation server: it cannot be revoked"));
-    }
-    Ok(warnings)
+fn not_revoked(found: &ChainRevocation, whose: &str) -> Result<Vec<String>, Failure> {
+    let warnings = found.judge().map_err(|trouble| Failure::new(trouble.code, format!("{whose}{}", trouble.reason)))?;
+    Ok(warnings.into_iter().map(|warning| format!("{whose}{warning}")).collect())
 }
 
 /// Media type, digest and size, all three; nothing else of the descriptor (§1.2 of the facts).

@@ -14,6 +14,8 @@ use crate::{
     store::{Deadline, Store, StoreError},
 };
 
+mod revocation;
+
 const NOW: OffsetDateTime = datetime!(2026-11-21 12:00 UTC);
 const ENVELOPE: &str = "application/jose+json";
 

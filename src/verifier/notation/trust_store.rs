@@ -140,6 +140,11 @@ impl TrustStores {
         }
     }
 
+    /// The stores that vouch for somebody.
+    pub fn all(&self) -> impl Iterator<Item = (&StoreName, &[Certificate])> {
+        self.0.iter().filter_map(|(name, store)| store.as_ref().ok().map(|found| (name, found.as_slice())))
+    }
+
     /// The stores that vouch for nobody, and why.
     pub fn faults(&self) -> impl Iterator<Item = (&StoreName, &StoreFault)> {
         self.0.iter().filter_map(|(name, store)| store.as_ref().err().map(|fault| (name, fault)))

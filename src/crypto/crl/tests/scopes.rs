@@ -67,9 +67,9 @@ fn a_part_of_a_divided_list_does_not_stand_for_another() {
         let pki = pki_with(point);
         let judged = judged(&pki, &scope, &pki.question());
         if fits {
-            assert_eq!(judged, Ok(false), "{name}")
+            assert_eq!(judged, Ok(false), "{name}");
         } else {
-            assert_refused(name, &judged, "another distribution point")
+            assert_refused(name, &judged, "another distribution point");
         }
     }
     let of_file = authority();

@@ -17,6 +17,7 @@ fn yes_until(signer: Option<&str>, valid_until: Until) -> Word {
         checks,
         signer,
         valid_until,
+        signer_until: None,
         message: String::new(),
         extensions: Map::new(),
         warnings: Vec::new(),

@@ -194,5 +194,5 @@ pub enum FaultKind {
 }
 
 fn aliases() -> String {
-    Vec::from_iter(crate::verifier::cosign::statement::aliases()).join(", ")
+    crate::verifier::cosign::statement::aliases().collect::<Vec<_>>().join(", ")
 }
