@@ -18,6 +18,7 @@ pub mod crl;
 pub mod describe;
 pub mod dsse;
 pub mod ocsp;
+mod primitive;
 pub(crate) mod read;
 pub mod scheme;
 #[cfg(test)]

@@ -10,7 +10,10 @@ use std::fmt;
 use aws_lc_rs::{digest, signature as aws};
 use serde::Deserialize;
 
-use super::algorithm::{Curve, KeyKind, PublicKey};
+use super::{
+    algorithm::{Curve, KeyKind, PublicKey},
+    primitive,
+};
 use crate::reason::Code;
 
 /// Smallest RSA modulus in bits (R56).
@@ -179,24 +182,9 @@ impl Scheme {
 
     /// `None`: the scheme is not one of this key.
     fn primitive(self, key: &PublicKey) -> Option<&'static dyn aws::VerificationAlgorithm> {
-        use HashAlgorithm::{Sha256, Sha384, Sha512};
         match (self, key.kind()) {
-            (Self::Ecdsa(curve, hash), KeyKind::Ec(of_key)) if curve == *of_key => Some(match (curve, hash) {
-                (Curve::P256, Sha256) => &aws::ECDSA_P256_SHA256_ASN1,
-                (Curve::P256, Sha384) => &aws::ECDSA_P256_SHA384_ASN1,
-                (Curve::P256, Sha512) => &aws::ECDSA_P256_SHA512_ASN1,
-                (Curve::P384, Sha256) => &aws::ECDSA_P384_SHA256_ASN1,
-                (Curve::P384, Sha384) => &aws::ECDSA_P384_SHA384_ASN1,
-                (Curve::P384, Sha512) => &aws::ECDSA_P384_SHA512_ASN1,
-                (Curve::P521, Sha256) => &aws::ECDSA_P521_SHA256_ASN1,
-                (Curve::P521, Sha384) => &aws::ECDSA_P521_SHA384_ASN1,
-                (Curve::P521, Sha512) => &aws::ECDSA_P521_SHA512_ASN1,
-            }),
-            (Self::Rsa(hash), KeyKind::Rsa { .. }) => Some(match hash {
-                Sha256 => &aws::RSA_PKCS1_2048_8192_SHA256,
-                Sha384 => &aws::RSA_PKCS1_2048_8192_SHA384,
-                Sha512 => &aws::RSA_PKCS1_2048_8192_SHA512,
-            }),
+            (Self::Ecdsa(curve, hash), KeyKind::Ec(of_key)) if curve == *of_key => Some(primitive::ecdsa(curve, hash)),
+            (Self::Rsa(hash), KeyKind::Rsa { .. }) => Some(primitive::pkcs1(hash)),
             (Self::Ed25519, KeyKind::Ed25519) => Some(&aws::ED25519),
             _ => None,
         }

@@ -9,8 +9,8 @@ use der::{
 };
 
 use crate::crypto::{
-    algorithm::{Curve, KeyKind, PublicKey},
-    read,
+    algorithm::{KeyKind, PublicKey},
+    primitive, read,
     scheme::HashAlgorithm,
 };
 
@@ -54,50 +54,32 @@ pub enum CertificateSignatureError {
     },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hash {
-    Sha256,
-    Sha384,
-    Sha512,
-}
-
-impl Hash {
-    fn of(oid: ObjectIdentifier) -> Option<Self> {
-        const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
-        const SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2");
-        const SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.3");
-        match oid {
-            SHA256 => Some(Self::Sha256),
-            SHA384 => Some(Self::Sha384),
-            SHA512 => Some(Self::Sha512),
-            _ => None,
-        }
-    }
-
-    const fn bytes(self) -> u8 {
-        match self {
-            Self::Sha256 => 32,
-            Self::Sha384 => 48,
-            Self::Sha512 => 64,
-        }
+fn hash_named(oid: ObjectIdentifier) -> Option<HashAlgorithm> {
+    const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
+    const SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2");
+    const SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.3");
+    match oid {
+        SHA256 => Some(HashAlgorithm::Sha256),
+        SHA384 => Some(HashAlgorithm::Sha384),
+        SHA512 => Some(HashAlgorithm::Sha512),
+        _ => None,
     }
 }
 
-impl fmt::Display for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Sha256 => "SHA-256",
-            Self::Sha384 => "SHA-384",
-            Self::Sha512 => "SHA-512",
-        })
+/// Bytes of its digests.
+const fn digest_bytes(hash: HashAlgorithm) -> u8 {
+    match hash {
+        HashAlgorithm::Sha256 => 32,
+        HashAlgorithm::Sha384 => 48,
+        HashAlgorithm::Sha512 => 64,
     }
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Scheme {
-    Ecdsa(Hash),
-    Pkcs1(Hash),
-    Pss(Hash),
+    Ecdsa(HashAlgorithm),
+    Pkcs1(HashAlgorithm),
+    Pss(HashAlgorithm),
 }
 
 impl fmt::Display for Scheme {
@@ -119,7 +101,7 @@ pub(crate) fn verify(
 ) -> Result<(), CertificateSignatureError> {
     let scheme = scheme_of(algorithm)?;
     let said = || (scheme.to_string(), key.kind().clone());
-    let Some(primitive) = primitive(scheme, key.kind()) else {
+    let Some(primitive) = primitive_of(scheme, key.kind()) else {
         let (algorithm, key) = said();
         return Err(CertificateSignatureError::Key { algorithm, key });
     };
@@ -132,37 +114,14 @@ pub(crate) fn verify(
 /// The hash that a signature's DER `AlgorithmIdentifier` names.
 pub(crate) fn hash_of(algorithm: &[u8]) -> Result<HashAlgorithm, CertificateSignatureError> {
     let (Scheme::Ecdsa(hash) | Scheme::Pkcs1(hash) | Scheme::Pss(hash)) = scheme_of(algorithm)?;
-    Ok(match hash {
-        Hash::Sha256 => HashAlgorithm::Sha256,
-        Hash::Sha384 => HashAlgorithm::Sha384,
-        Hash::Sha512 => HashAlgorithm::Sha512,
-    })
+    Ok(hash)
 }
 
-fn primitive(scheme: Scheme, key: &KeyKind) -> Option<&'static dyn aws::VerificationAlgorithm> {
-    use Hash::{Sha256, Sha384, Sha512};
+fn primitive_of(scheme: Scheme, key: &KeyKind) -> Option<&'static dyn aws::VerificationAlgorithm> {
     match (scheme, key) {
-        (Scheme::Pkcs1(hash), KeyKind::Rsa { .. }) => Some(match hash {
-            Sha256 => &aws::RSA_PKCS1_2048_8192_SHA256,
-            Sha384 => &aws::RSA_PKCS1_2048_8192_SHA384,
-            Sha512 => &aws::RSA_PKCS1_2048_8192_SHA512,
-        }),
-        (Scheme::Pss(hash), KeyKind::Rsa { .. }) => Some(match hash {
-            Sha256 => &aws::RSA_PSS_2048_8192_SHA256,
-            Sha384 => &aws::RSA_PSS_2048_8192_SHA384,
-            Sha512 => &aws::RSA_PSS_2048_8192_SHA512,
-        }),
-        (Scheme::Ecdsa(hash), KeyKind::Ec(curve)) => Some(match (curve, hash) {
-            (Curve::P256, Sha256) => &aws::ECDSA_P256_SHA256_ASN1,
-            (Curve::P256, Sha384) => &aws::ECDSA_P256_SHA384_ASN1,
-            (Curve::P256, Sha512) => &aws::ECDSA_P256_SHA512_ASN1,
-            (Curve::P384, Sha256) => &aws::ECDSA_P384_SHA256_ASN1,
-            (Curve::P384, Sha384) => &aws::ECDSA_P384_SHA384_ASN1,
-            (Curve::P384, Sha512) => &aws::ECDSA_P384_SHA512_ASN1,
-            (Curve::P521, Sha256) => &aws::ECDSA_P521_SHA256_ASN1,
-            (Curve::P521, Sha384) => &aws::ECDSA_P521_SHA384_ASN1,
-            (Curve::P521, Sha512) => &aws::ECDSA_P521_SHA512_ASN1,
-        }),
+        (Scheme::Pkcs1(hash), KeyKind::Rsa { .. }) => Some(primitive::pkcs1(hash)),
+        (Scheme::Pss(hash), KeyKind::Rsa { .. }) => Some(primitive::pss(hash)),
+        (Scheme::Ecdsa(hash), KeyKind::Ec(curve)) => Some(primitive::ecdsa(*curve, hash)),
         (Scheme::Ecdsa(_) | Scheme::Pkcs1(_) | Scheme::Pss(_), _) => None,
     }
 }
@@ -171,12 +130,12 @@ const PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1
 const MGF1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.8");
 
 const SCHEMES: [(ObjectIdentifier, Scheme); 6] = [
-    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11"), Scheme::Pkcs1(Hash::Sha256)),
-    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12"), Scheme::Pkcs1(Hash::Sha384)),
-    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.13"), Scheme::Pkcs1(Hash::Sha512)),
-    (ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2"), Scheme::Ecdsa(Hash::Sha256)),
-    (ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3"), Scheme::Ecdsa(Hash::Sha384)),
-    (ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.4"), Scheme::Ecdsa(Hash::Sha512)),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11"), Scheme::Pkcs1(HashAlgorithm::Sha256)),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12"), Scheme::Pkcs1(HashAlgorithm::Sha384)),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.13"), Scheme::Pkcs1(HashAlgorithm::Sha512)),
+    (ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2"), Scheme::Ecdsa(HashAlgorithm::Sha256)),
+    (ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3"), Scheme::Ecdsa(HashAlgorithm::Sha384)),
+    (ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.4"), Scheme::Ecdsa(HashAlgorithm::Sha512)),
 ];
 
 const WEAK: [(ObjectIdentifier, &str); 8] = [
@@ -225,8 +184,8 @@ fn pss(parameters: Option<AnyRef<'_>>) -> Result<Scheme, CertificateSignatureErr
     let (Some(hash), Some(mask_hash)) = (hash, mask_hash) else {
         return Err(CertificateSignatureError::WeakHash { hash: "SHA-1" });
     };
-    let (Some(hash), Some(mask_hash)) = (Hash::of(hash), Hash::of(mask_hash)) else { return Err(refused) };
-    if hash != mask_hash || salt != Some(hash.bytes()) || trailer != 1 {
+    let (Some(hash), Some(mask_hash)) = (hash_named(hash), hash_named(mask_hash)) else { return Err(refused) };
+    if hash != mask_hash || salt != Some(digest_bytes(hash)) || trailer != 1 {
         return Err(refused);
     }
     Ok(Scheme::Pss(hash))
