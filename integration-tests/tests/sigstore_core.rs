@@ -105,3 +105,19 @@ fn refused(policy: &TrustPolicy, rows: impl IntoIterator<Item = (&'static str, B
     }
     assert!(faults.is_empty(), "{faults:#?}");
 }
+
+// What a statement says is read whole only where a trusted signer says it: its tree takes many times its bytes.
+#[test]
+fn a_stranger_is_refused_before_the_statement_is_read() {
+    let mut statement = cosign_statement(&digest().to_string());
+    let subject = statement["subject"][0].clone();
+    statement["subject"] = vec![subject; 1025].into();
+    let (mini, stranger) = (mini(), Mini::new("stranger", AT));
+    let judged = |signed_in: &Mini| {
+        let signer = signer(signed_in);
+        let bundle = signed_in.base.bundle(&signer, Version::V03New, &statement, EntryKind::Dsse).unwrap();
+        judge(&keyless(&mini), &bundle).map(|_| ()).unwrap_err().0
+    };
+    assert_eq!(judged(&mini), Code::LimitExceeded);
+    assert_ne!(judged(&stranger), Code::LimitExceeded);
+}

@@ -13,17 +13,18 @@
 use std::{fmt::Write as _, path::Path, sync::Arc, thread};
 
 use async_trait::async_trait;
+use futures_util::{StreamExt as _, stream};
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
 use self::{
     config::{AttestationConfig, Compiled, Config, ConfigFault, Wanted},
-    evidence::Signed,
-    fetch::Fetched,
+    evidence::{Shape, Signed},
     identity::Authorities,
     judge::{Target, Want},
     memory::{Memory, Question},
     policy::Trust,
+    room::Room,
     select::{Candidate, Completeness, Freshness},
 };
 use super::{
@@ -32,7 +33,7 @@ use super::{
 };
 use crate::{
     crypto::x509::Certificate,
-    oci::{CosignKind, CosignTag, Discovery, Referrer, Repository},
+    oci::{Content, CosignKind, CosignTag, Descriptor, Discovery, Referrer, Repository, Subject},
     reason::Code,
 };
 
@@ -51,6 +52,7 @@ mod memory;
 pub mod payload;
 mod pem;
 pub mod policy;
+mod room;
 pub mod root;
 pub mod sct;
 pub mod select;
@@ -67,6 +69,9 @@ pub const KIND: &str = "cosign";
 /// The configuration's `type` for attestations.
 pub const ATTESTATION: &str = "attestation";
 
+/// Layers of one artifact that are looked at side by side.
+const AT_ONCE: usize = 8;
+
 /// A verifier of cosign signatures, or of attestations of one predicate type.
 #[derive(Debug)]
 pub struct Cosign {
@@ -74,8 +79,9 @@ pub struct Cosign {
     rules: Arc<Compiled>,
     want: Arc<Want>,
     memory: Memory,
-    /// Judging is processor work: at most as many at once as there are processors.
+    /// Parsing and judging is processor work: at most as many at once as there are processors.
     places: Arc<Semaphore>,
+    room: Room,
 }
 
 impl Cosign {
@@ -113,6 +119,7 @@ impl Cosign {
             want: Arc::new(want),
             memory: Memory::default(),
             places: Arc::new(Semaphore::new(processors)),
+            room: Room::default(),
         }
     }
 
@@ -133,60 +140,92 @@ impl Cosign {
         anchors
     }
 
-    /// Judges what was fetched, in its order, off the workers that answer requests.
-    async fn judge(&self, request: &VerifyRequest<'_>, fetched: Vec<Fetched>) -> Result<Vec<Item>, VerifyError> {
+    /// One layer: the item in it, judged.
+    async fn look(&self, request: &VerifyRequest<'_>, shape: Shape, layer: &Descriptor) -> Item {
+        let conclude = |findings| Verified::conclude(findings, request.now()).map_err(VerifyError::from);
+        let outcome = self.find(request, shape, layer).await.and_then(conclude);
+        let alone = shape.is_bundle();
+        Item { layer: (!alone).then(|| layer.digest.clone()), envelope: Some(fetch::envelope(layer)), outcome }
+    }
+
+    async fn find(
+        &self,
+        request: &VerifyRequest<'_>,
+        shape: Shape,
+        layer: &Descriptor,
+    ) -> Result<Findings, VerifyError> {
         let (subject, now) = (request.subject(), request.now());
-        let is_message =
-            |one: &Fetched| one.item.as_ref().is_ok_and(|item| matches!(item.signed, Signed::Message { .. }));
-        let manifest = if fetched.iter().any(is_message) {
-            let read = request.subject_manifest().await;
-            Some(read.map_err(|error| VerifyError::from_store(Check::Content, &error))?)
-        } else {
-            None
-        };
-        let question = |one: &Fetched| Question {
+        let question = Question {
             repository: subject.repository().clone(),
             subject: subject.digest().clone(),
-            item: one.print.clone(),
+            item: fetch::print(shape, layer),
         };
-        let conclude = |findings| Verified::conclude(findings, now).map_err(VerifyError::from);
-        let mut items = Vec::with_capacity(fetched.len());
-        let mut open = Vec::new();
-        for (index, one) in fetched.into_iter().enumerate() {
-            let (layer, envelope, question) = (one.layer.clone(), one.envelope.clone(), question(&one));
-            let outcome = match (self.memory.findings(&question, now), one.item) {
-                (Some(findings), Ok(_)) => conclude(findings),
-                (_, Err(error)) => Err(error),
-                (None, Ok(item)) => {
-                    open.push((index, question, item));
-                    Err(lost())
-                }
-            };
-            items.push(Item { layer, envelope, outcome });
+        if let Some(findings) = self.memory.findings(&question, now) {
+            return Ok(findings);
         }
-        if !open.is_empty() {
-            let permit = Arc::clone(&self.places).acquire_owned().await.map_err(|_| lost())?;
-            let (rules, want, subject) = (Arc::clone(&self.rules), Arc::clone(&self.want), subject.clone());
-            let judged = tokio::task::spawn_blocking(move || {
-                let bytes = manifest.as_ref().map(|content| content.bytes().as_ref());
-                let target = Target { digest: subject.digest(), bytes, repository: Some(subject.repository()) };
-                let judge = |item: &evidence::Item| under_all(&rules, item, &target, &want, now);
-                let judged: Vec<_> =
-                    open.into_iter().map(|(index, question, item)| (index, question, judge(&item))).collect();
-                drop(permit);
-                judged
-            });
-            // A panic is this item's fault and never a yes (R102).
-            for (index, question, outcome) in judged.await.map_err(|_| lost())? {
-                if let Ok(findings) = &outcome {
-                    self.memory.keep(question, findings, now);
-                }
-                if let Some(item) = items.get_mut(index) {
-                    item.outcome = outcome.map_err(VerifyError::from).and_then(conclude);
-                }
+        let _held = self.room.hold(layer.size.min(self.rules.max_bundle_bytes)).await;
+        let bytes = fetch::layer(request, shape, layer, self.rules.max_bundle_bytes).await?;
+        let (task, layer) = (self.task(request), layer.clone());
+        let parse_and_judge = move || match fetch::parse(shape, &layer, bytes)? {
+            item if matches!(item.signed, Signed::Message { .. }) => Ok(Step::NeedsManifest(item)),
+            item => task.judge(&item, None).map(Step::Found),
+        };
+        let findings = match self.compute(parse_and_judge).await? {
+            Step::Found(findings) => findings,
+            Step::NeedsManifest(item) => {
+                // Nobody's place is held while the registry answers.
+                let read = request.subject_manifest().await;
+                let manifest = read.map_err(|error| VerifyError::from_store(Check::Content, &error))?;
+                let task = self.task(request);
+                self.compute(move || task.judge(&item, Some(&manifest))).await?
             }
-        }
-        Ok(items)
+        };
+        self.memory.keep(question, &findings, now);
+        Ok(findings)
+    }
+
+    fn task(&self, request: &VerifyRequest<'_>) -> Task {
+        let (rules, want) = (Arc::clone(&self.rules), Arc::clone(&self.want));
+        Task { rules, want, subject: request.subject().clone(), now: request.now() }
+    }
+
+    /// Processor work, off the workers that answer requests. A panic is this item's fault and never a yes (R102).
+    async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Rejection> + Send + 'static,
+    ) -> Result<T, VerifyError> {
+        let permit = Arc::clone(&self.places).acquire_owned().await.map_err(|_| lost())?;
+        let work = move || {
+            let done = work();
+            // Work goes on when nobody waits for it any more; so does its place.
+            drop(permit);
+            done
+        };
+        Ok(tokio::task::spawn_blocking(work).await.map_err(|_| lost())??)
+    }
+}
+
+/// What became of a layer's bytes.
+enum Step {
+    Found(Findings),
+    /// A message signature: it was made over the subject's manifest.
+    NeedsManifest(evidence::Item),
+}
+
+/// What judging an item takes beside the item.
+struct Task {
+    rules: Arc<Compiled>,
+    want: Arc<Want>,
+    subject: Subject,
+    now: OffsetDateTime,
+}
+
+impl Task {
+    fn judge(&self, item: &evidence::Item, manifest: Option<&Content>) -> Result<Findings, Rejection> {
+        let Self { rules, want, subject, now } = self;
+        let bytes = manifest.map(|content| content.bytes().as_ref());
+        let target = Target { digest: subject.digest(), bytes, repository: Some(subject.repository()) };
+        under_all(rules, item, &target, want, *now)
     }
 }
 
@@ -281,8 +320,18 @@ impl Verifier for Cosign {
     }
 
     async fn verify(&self, request: &VerifyRequest<'_>) -> Result<Vec<Item>, VerifyError> {
-        let fetched = fetch::items(request, &self.rules).await?;
-        self.judge(request, fetched).await
+        let layers = shape::layers(request.artifact(), &self.rules.wanted, self.rules.format)?;
+        let mut looks = Vec::new();
+        for (shape, layer) in layers.iter().take(self.rules.max_attempts) {
+            looks.push(self.look(request, *shape, layer));
+        }
+        let mut items: Vec<Item> = stream::iter(looks).buffered(AT_ONCE).collect().await;
+        if layers.len() > self.rules.max_attempts {
+            let (count, limit) = (layers.len(), self.rules.max_attempts);
+            let reason = format!("the manifest has {count} layers, the first {limit} are tried (maxSignatureAttempts)");
+            items.push(Item::only(Err(Rejection::new(Check::Limits, Code::LimitExceeded, reason).into())));
+        }
+        Ok(items)
     }
 
     fn weigh(&self, verified: &[&Verified], rest: &Rest, now: OffsetDateTime) -> Vec<Result<Until, VerifyError>> {

@@ -1,11 +1,11 @@
 //! One item against one trust policy: the place of this verifier that can find enough for a yes.
 //!
 //! ```text
-//! content   what was signed: readable, of the wanted type
+//! content   what was signed: of the wanted type
 //! signer    a key or a certificate whose key verifies the signature
 //! vouch     logs and timestamps about exactly that signature ──► times
 //! signer    the certificate's chain at every time, its SCTs, its identity
-//! content   the subject is inside the signed bytes, and the wanted annotations
+//! content   the signed bytes: readable, about the subject, with the wanted annotations
 //! ```
 //!
 //! Rule: `sigstore.md` §2.0–2.6.
@@ -85,7 +85,7 @@ pub fn judge(
     policy: &TrustPolicy,
     now: OffsetDateTime,
 ) -> Result<Findings, Rejection> {
-    let content = Content::read(item, want)?;
+    content::check_type(item, want)?;
     let question = Question { item, target, demands: policy.demands, now };
     let proven = match &policy.trust {
         Trust::Certificates { roots, identities, authorities } => {
@@ -93,8 +93,9 @@ pub fn judge(
         }
         Trust::Keys { keys, roots } => signer::by_key(&question, keys, roots),
     }?;
+    let content = Content::read(item, want)?;
     content.bind(target, policy)?;
-    Ok(conclude(item, &content, proven, want, policy))
+    Ok(conclude(item, content, proven, want, policy))
 }
 
 /// What the checks of signers and logs ask.
@@ -125,7 +126,7 @@ fn in_any_root<T>(
     Err(refused.unwrap_or_else(nobody))
 }
 
-fn conclude(item: &Item, content: &Content<'_>, proven: Proven, want: &Want, policy: &TrustPolicy) -> Findings {
+fn conclude(item: &Item, content: Content<'_>, proven: Proven, want: &Want, policy: &TrustPolicy) -> Findings {
     let Proven { signer, vouched, scts, facts, valid_until, checks, warnings } = proven;
     let mut made = vec![(Check::Content, Outcome::Passed)];
     if !matches!(item.signed, Signed::Payload { .. }) {
@@ -156,12 +157,13 @@ fn conclude(item: &Item, content: &Content<'_>, proven: Proven, want: &Want, pol
         Signed::Envelope(envelope) => envelope.payload.len(),
         Signed::Message { .. } | Signed::Payload { .. } => 0,
     };
-    let attested = content.statement().map(|(predicate_type, statement)| Attested {
-        predicate_type,
-        statement,
-        size_bytes,
-        made_at,
-    });
+    // A signature is no evidence for whoever judges content, also where its form is a statement.
+    let attested = match want {
+        Want::Any | Want::Attestation { .. } => content.into_statement(),
+        Want::Signature => None,
+    };
+    let attested =
+        attested.map(|(predicate_type, statement)| Attested { predicate_type, statement, size_bytes, made_at });
     // The ends of keyless certificates matter only where the present is the time that they are judged at.
     let signer_until = valid_until;
     Findings { checks: made, signer: Some(signer), valid_until, signer_until, message, extensions, warnings, attested }

@@ -8,6 +8,7 @@
 use serde_json::{Map, Value};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+use super::wire;
 use crate::{
     json,
     oci::{Algorithm, Digest},
@@ -66,14 +67,9 @@ impl StatementSubject {
 /// # Errors
 /// [`StatementFault`].
 pub fn read(payload_type: &str, payload: &[u8]) -> Result<Statement, StatementFault> {
-    if payload_type != PAYLOAD_TYPE {
-        return Err(StatementFault::PayloadType { found: payload_type.to_owned() });
-    }
+    check_payload_type(payload_type)?;
     let document = json::parse(payload, json::DOCUMENT_DEPTH).map_err(StatementFault::Json)?;
-    let kind = text(&document, "_type")?;
-    if !TYPES.contains(&kind) {
-        return Err(StatementFault::Type { found: kind.to_owned() });
-    }
+    check_kind(text(&document, "_type")?)?;
     let predicate_type = text(&document, "predicateType")?.to_owned();
     // R41: cosign 3.0.0 to 3.0.4 leave it out of signatures.
     if document.get("predicate").is_none_or(Value::is_null) && predicate_type != SIGN_V1 {
@@ -88,6 +84,44 @@ pub fn read(payload_type: &str, payload: &[u8]) -> Result<Statement, StatementFa
     }
     let subjects = subjects.iter().map(read_subject).collect::<Result<_, _>>()?;
     Ok(Statement { document, predicate_type, subjects })
+}
+
+wire::message! {
+    /// What a statement says that it is.
+    HeadMessage, ignore { kind: String = "_type", predicate_type: String = "predicateType" }
+}
+
+/// The head of a statement of which nothing else has been read.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) predicate_type: String,
+}
+
+/// Reads what a payload says that it is, in memory of that size: the rest is skipped, and may be anything.
+///
+/// # Errors
+/// [`StatementFault`].
+pub(super) fn head(payload_type: &str, payload: &[u8]) -> Result<Head, StatementFault> {
+    check_payload_type(payload_type)?;
+    let HeadMessage { kind, predicate_type } = wire::read(payload).map_err(StatementFault::Head)?;
+    let given =
+        |text: Option<String>, member| text.filter(|text| !text.is_empty()).ok_or(StatementFault::Member { member });
+    check_kind(&given(kind, "_type")?)?;
+    Ok(Head { predicate_type: given(predicate_type, "predicateType")? })
+}
+
+fn check_payload_type(payload_type: &str) -> Result<(), StatementFault> {
+    if payload_type == PAYLOAD_TYPE {
+        return Ok(());
+    }
+    Err(StatementFault::PayloadType { found: payload_type.to_owned() })
+}
+
+fn check_kind(kind: &str) -> Result<(), StatementFault> {
+    if TYPES.contains(&kind) {
+        return Ok(());
+    }
+    Err(StatementFault::Type { found: kind.to_owned() })
 }
 
 fn text<'a>(document: &'a Value, member: &'static str) -> Result<&'a str, StatementFault> {

@@ -1,4 +1,4 @@
-//! What was signed: readable, of the wanted type; and, after the signature verified, about the target.
+//! What was signed: of the wanted type; and, after the signature verified, readable and about the target.
 
 use std::sync::Arc;
 
@@ -32,10 +32,38 @@ pub(super) enum Content<'a> {
     Statement(Statement),
 }
 
+/// Compares the type of what was signed with what is wanted, before anything else, so that an attestation beside a signature
+/// is told as what it is; nothing is believed yet. Of a statement, which may be large and anybody's, only that much is read.
+pub(super) fn check_type(item: &Item, want: &Want) -> Result<(), Rejection> {
+    let head;
+    let is = match &item.signed {
+        Signed::Envelope(envelope) => {
+            let read = statement::head(&envelope.payload_type, &envelope.payload);
+            head = read.map_err(|fault| Rejection::because(Check::Content, fault.code(), &fault))?;
+            Some(head.predicate_type.as_str())
+        }
+        Signed::Message { .. } | Signed::Payload { .. } => None,
+    };
+    compare(is, want)
+}
+
+/// R39, R40: the signed type counts, and an attestation is no signature. `None`: a signature of the older kinds.
+fn compare(predicate_type: Option<&str>, want: &Want) -> Result<(), Rejection> {
+    let (is, wanted) = match (predicate_type, want) {
+        (_, Want::Any) | (None, Want::Signature) => return Ok(()),
+        (None, Want::Attestation { predicate_type, .. }) => ("a signature", predicate_type.as_str()),
+        (Some(is), Want::Attestation { predicate_type, .. }) => (is, predicate_type.as_str()),
+        (Some(is), Want::Signature) => (is, SIGN_V1),
+    };
+    if is == wanted {
+        return Ok(());
+    }
+    let reason = format!("it is {is}, wanted is {wanted}");
+    Err(Rejection::new(Check::PredicateType, Code::PredicateTypeMismatch, reason))
+}
+
 impl<'a> Content<'a> {
-    /// Reads what the item says was signed, and compares its type with what is wanted.
-    ///
-    /// Type before signature, so that an attestation beside a signature is told as what it is; nothing is believed yet.
+    /// Reads what was signed, whole. A statement's tree takes many times its bytes: only of a signer who is trusted.
     pub(super) fn read(item: &'a Item, want: &Want) -> Result<Self, Rejection> {
         let content = match &item.signed {
             Signed::Envelope(envelope) => {
@@ -50,27 +78,9 @@ impl<'a> Content<'a> {
                 Self::Payload(payload)
             }
         };
-        content.check_type(want)?;
+        // What is used is compared, whatever was seen of it before.
+        compare(content.predicate_type(), want)?;
         Ok(content)
-    }
-
-    /// R39, R40: the signed type counts, and an attestation is no signature.
-    fn check_type(&self, want: &Want) -> Result<(), Rejection> {
-        let (is, wanted) = match (self, want) {
-            (_, Want::Any) | (Self::Message { .. } | Self::Payload(_), Want::Signature) => return Ok(()),
-            (Self::Message { .. } | Self::Payload(_), Want::Attestation { predicate_type, .. }) => {
-                ("a signature", predicate_type.as_str())
-            }
-            (Self::Statement(statement), Want::Attestation { predicate_type, .. }) => {
-                (statement.predicate_type(), predicate_type.as_str())
-            }
-            (Self::Statement(statement), Want::Signature) => (statement.predicate_type(), SIGN_V1),
-        };
-        if is == wanted {
-            return Ok(());
-        }
-        let reason = format!("it is {is}, wanted is {wanted}");
-        Err(Rejection::new(Check::PredicateType, Code::PredicateTypeMismatch, reason))
     }
 
     /// Whether what was signed is about the target, and says what the policy asks for.
@@ -108,11 +118,11 @@ impl<'a> Content<'a> {
     }
 
     /// Predicate type and statement.
-    pub(super) fn statement(&self) -> Option<(String, Arc<Value>)> {
+    pub(super) fn into_statement(self) -> Option<(String, Arc<Value>)> {
         match self {
             Self::Message { .. } | Self::Payload(_) => None,
             Self::Statement(statement) => {
-                Some((statement.predicate_type().to_owned(), Arc::new(statement.value().clone())))
+                Some((statement.predicate_type().to_owned(), Arc::new(statement.into_value())))
             }
         }
     }

@@ -125,7 +125,11 @@ pub(super) fn by_certificate(
     Message::of(question)?
         .verify(leaf.certificate().public_key(), None, signature)
         .map_err(|error| Rejection::because(Check::Signature, error.code(), &error))?;
-    let extra: Vec<Certificate> = chain.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
+    // Only an own authority's path may go over certificates that came with the item.
+    let extra: Vec<Certificate> = match authorities {
+        Authorities::Own => chain.iter().filter_map(|der| Certificate::parse(der).ok()).collect(),
+        Authorities::Instance => Vec::new(),
+    };
     super::in_any_root(roots, |root| {
         let vouched = vouch::verify(question, signature, Logger::Certificate(der), Some(root))?;
         in_root(question, &leaf, &extra, vouched, root, (identities, authorities))

@@ -1,12 +1,15 @@
 //! Why a statement is refused.
 
-use super::PAYLOAD_TYPE;
+use super::{super::WireError, PAYLOAD_TYPE};
 use crate::{json::JsonError, oci::Digest, reason::Code};
 
 /// Why a statement is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StatementFault {
+    /// Not even what it says that it is can be read.
+    #[error("the head of the statement is not readable")]
+    Head(#[source] WireError),
     /// Not strict JSON.
     #[error("the statement is not readable")]
     Json(#[source] JsonError),
@@ -70,9 +73,12 @@ impl StatementFault {
             Self::NoTime { .. } | Self::Time { .. } => Code::AttestationFuture,
             Self::Subject { .. } => Code::SubjectMismatch,
             Self::TooMany { .. } => Code::LimitExceeded,
-            Self::Json(_) | Self::Member { .. } | Self::NoSubject | Self::PayloadType { .. } | Self::Type { .. } => {
-                Code::PayloadMalformed
-            }
+            Self::Head(_)
+            | Self::Json(_)
+            | Self::Member { .. }
+            | Self::NoSubject
+            | Self::PayloadType { .. }
+            | Self::Type { .. } => Code::PayloadMalformed,
         }
     }
 }

@@ -47,6 +47,42 @@ fn a_statement_is_read_and_handed_on_whole() {
     assert_eq!(read.into_value(), good());
 }
 
+// What an unknown signer wrote is read no further than that: a small text of many members makes a large tree.
+#[test]
+fn of_the_head_only_the_types_are_read_and_as_strictly() {
+    let head_of = |bytes: &[u8]| head(PAYLOAD_TYPE, bytes);
+    let text = good().to_string();
+    assert_eq!(head_of(text.as_bytes()).unwrap().predicate_type, "https://cosign.sigstore.dev/attestation/vuln/v1");
+
+    // Refused once its signer is trusted; until then not looked at.
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for below in [r#"{"a":1,"a":2}"#, deep.as_str(), "1e999"] {
+        let text = text.replacen(r#""predicate":{"#, &format!(r#""x":{below},"predicate":{{"#), 1);
+        assert!(head_of(text.as_bytes()).is_ok(), "{below:.20}");
+        assert!(statement(text.as_bytes()).is_err(), "{below:.20}");
+    }
+
+    for bad in [
+        with(&good(), "/_type", json!("https://in-toto.io/Statement/v2")),
+        with(&good(), "/_type", json!(1)),
+        with(&good(), "/predicateType", json!("")),
+        with(&good(), "/predicateType", json!({})),
+        without(&good(), "/_type"),
+        without(&good(), "/predicateType"),
+        twice(&good(), "/_type", "_type"),
+        twice(&good(), "/predicateType", "predicateType"),
+        b"[]".to_vec(),
+        b"".to_vec(),
+        text.as_bytes()[..text.len() - 1].to_vec(),
+        format!("{text} x").into_bytes(),
+    ] {
+        let shown = String::from_utf8_lossy(&bad).into_owned();
+        assert_eq!(head_of(&bad).unwrap_err().code(), Code::PayloadMalformed, "{shown}");
+        assert!(statement(&bad).is_err(), "{shown}");
+    }
+    assert!(matches!(head("application/json", text.as_bytes()), Err(StatementFault::PayloadType { .. })));
+}
+
 // R35, COS-21
 #[test]
 fn only_the_payload_type_of_in_toto_is_a_statement() {
