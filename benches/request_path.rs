@@ -5,6 +5,7 @@
 //! | `hot` | a verdict from the cache, written as a reply's `value`: what a request by digest costs without its HTTP |
 //! | `cold` | resolve, list, fetch, check and decide, from an image layout on disk; a new engine for each, so that nothing is cached. By form of signature |
 //! | `integrity` | one envelope: parse, signature, certificate chain, payload |
+//! | `integrity_of_a_known_chain` | the same of a signer whose chain was seen before |
 //! | `scope` | the policy's scopes over a repository |
 //! | `tag`, `bundle` | one Sigstore item: parse and judge |
 //! | `bundle_pre_pass` | of that what `bare_bundle` has no like of: strict JSON, members and counts |
@@ -36,6 +37,7 @@ use countersign::{
             root::source::RootConfig,
         },
         notation::{
+            chains::KnownChains,
             envelope::{Envelope, Limits},
             integrity,
             revocation::RevocationEvidence,
@@ -271,14 +273,29 @@ fn bare_bundle(bencher: Bencher<'_, '_>, name: &str) {
 
 #[divan::bench(args = ["ps256-chain2.jws", "es256-chain2.jws", "es384-chain3.cose", "ps512-chain3.cose"])]
 fn integrity(bencher: Bencher<'_, '_>, name: &str) {
+    let (media_type, bytes) = vector(name);
+    bencher.bench_local(|| {
+        let envelope = Envelope::parse(media_type, black_box(&bytes), Limits::default()).expect("an envelope");
+        integrity::check(envelope, &KnownChains::default()).expect("it is whole")
+    });
+}
+
+/// The signer's chain was seen before: what each further signature costs.
+#[divan::bench(args = ["ps256-chain2.jws", "es256-chain2.jws", "es384-chain3.cose", "ps512-chain3.cose"])]
+fn integrity_of_a_known_chain(bencher: Bencher<'_, '_>, name: &str) {
+    let (media_type, bytes) = vector(name);
+    let known = KnownChains::default();
+    bencher.bench_local(|| {
+        let envelope = Envelope::parse(media_type, black_box(&bytes), Limits::default()).expect("an envelope");
+        integrity::check(envelope, &known).expect("it is whole")
+    });
+}
+
+fn vector(name: &str) -> (&'static str, Vec<u8>) {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(VECTORS).join(name);
     let bytes = std::fs::read(&file).expect("a vector");
     let jws = file.extension().is_some_and(|extension| extension == "jws");
-    let media_type = if jws { "application/jose+json" } else { "application/cose" };
-    bencher.bench_local(|| {
-        let envelope = Envelope::parse(media_type, black_box(&bytes), Limits::default()).expect("an envelope");
-        integrity::check(envelope).expect("it is whole")
-    });
+    (if jws { "application/jose+json" } else { "application/cose" }, bytes)
 }
 
 #[divan::bench]

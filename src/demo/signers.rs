@@ -127,6 +127,7 @@ mod tests {
     use crate::{
         demo::pki::{Authority, Validity},
         verifier::notation::{
+            chains::KnownChains,
             envelope::{Envelope, Limits},
             integrity::{self, IntegrityError},
         },
@@ -140,7 +141,8 @@ mod tests {
         let signer = root.signer("signer", Validity::current(NOW)).unwrap();
         let payload = payload("application/vnd.oci.image.manifest.v1+json", DIGEST, 2);
         let bytes = envelope(format, &payload, &signer, NOW, care).unwrap();
-        integrity::check(Envelope::parse(format.media_type(), &bytes, Limits::default()).unwrap())
+        let envelope = Envelope::parse(format.media_type(), &bytes, Limits::default()).unwrap();
+        integrity::check(envelope, &KnownChains::default())
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Artifact ──manifest──► layer ──blob──► bytes ──envelope──► Envelope ──integrity──► Signed ──steps──► Findings
-//!                                                                                      ▲
+//!                                                          chains: known to fit ─┘     ▲
 //!                                        trust_policy: Statement ── level, identity ───┤
 //!                                        trust_store: TrustStores ─────────────────────┘
 //! ```
@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use self::{
+    chains::KnownChains,
     level::{Action, Validation},
     revocation::{Ask, Revocation, RevocationOutside},
     steps::{Steps, Terms},
@@ -26,6 +27,7 @@ use crate::{
     reason::{self, Code},
 };
 
+pub mod chains;
 pub mod config;
 pub mod describe;
 pub mod envelope;
@@ -51,6 +53,7 @@ pub struct Notation {
     name: VerifierName,
     policy: TrustPolicyDocument,
     stores: TrustStores,
+    chains: KnownChains,
     user_metadata: BTreeMap<String, String>,
     max_attempts: usize,
     max_envelope_bytes: u64,
@@ -76,6 +79,7 @@ impl Notation {
             name,
             policy,
             stores,
+            chains: KnownChains::default(),
             user_metadata: config.user_metadata.clone(),
             max_attempts: config.max_signature_attempts,
             max_envelope_bytes: config.max_envelope_bytes,
@@ -234,6 +238,7 @@ impl Verifier for Notation {
             statement: &statement.name,
             checked,
             stores: &self.stores,
+            chains: &self.chains,
             user_metadata: &self.user_metadata,
             limits: envelope::Limits { envelope_bytes: usize::try_from(self.max_envelope_bytes).unwrap_or(usize::MAX) },
             now: request.now(),

@@ -3,12 +3,15 @@
 //!
 //! Rule: Notary Project signature specification v1.1, "Signature Evaluation", integrity; always enforced.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value as Json;
 use time::OffsetDateTime;
 
-use super::envelope::{Attributes, Envelope, Plugin, SigningScheme};
+use super::{
+    chains::KnownChains,
+    envelope::{Attributes, Envelope, Plugin, SigningScheme},
+};
 use crate::{
     crypto::{
         algorithm::{AlgorithmError, KeyKind, SignatureAlgorithm},
@@ -39,7 +42,7 @@ pub struct TargetArtifact {
 pub struct Signed {
     algorithm: SignatureAlgorithm,
     attributes: Attributes,
-    chain: CodeSigningChain,
+    chain: Arc<CodeSigningChain>,
     target: TargetArtifact,
     signature: Vec<u8>,
     timestamp_token: Option<Vec<u8>>,
@@ -102,7 +105,7 @@ impl IntegrityError {
     }
 }
 
-/// Checks an envelope. The only way to a [`Signed`].
+/// Checks an envelope. The only way to a [`Signed`]. `known`: chains that were found to fit before.
 ///
 /// In this order: the chain parses; the header's algorithm is the one of the leaf's key; the signature verifies over the
 /// bytes as transmitted; it expires after it was signed; the chain fits the code-signing profile; the payload says what
@@ -110,16 +113,24 @@ impl IntegrityError {
 ///
 /// # Errors
 /// [`IntegrityError`]: the first that does not hold.
-pub fn check(envelope: Envelope) -> Result<Signed, IntegrityError> {
+pub fn check(envelope: Envelope, known: &KnownChains) -> Result<Signed, IntegrityError> {
     let Envelope { algorithm, attributes, payload, chain, signed_bytes, signature, timestamp_token, signing_agent } =
         envelope;
-    let certificates = chain::parse(&chain).map_err(IntegrityError::Chain)?;
-    check_signature(algorithm, certificates.first(), &signed_bytes, &signature)?;
     let signed = attributes.scheme.claimed_time();
-    if let Some(expiry) = attributes.expiry.filter(|expiry| *expiry <= signed) {
-        return Err(IntegrityError::Expiry { expiry, signed });
-    }
-    let chain = CodeSigningChain::check(certificates).map_err(IntegrityError::Chain)?;
+    let expires_before = attributes.expiry.filter(|expiry| *expiry <= signed);
+    let check_expiry = || expires_before.map_or(Ok(()), |expiry| Err(IntegrityError::Expiry { expiry, signed }));
+    let chain = if let Some(chain) = known.find(&chain) {
+        check_signature(algorithm, Some(chain.leaf()), &signed_bytes, &signature)?;
+        check_expiry()?;
+        chain
+    } else {
+        let certificates = chain::parse(&chain).map_err(IntegrityError::Chain)?;
+        check_signature(algorithm, certificates.first(), &signed_bytes, &signature)?;
+        check_expiry()?;
+        let checked = Arc::new(CodeSigningChain::check(certificates).map_err(IntegrityError::Chain)?);
+        known.keep(&chain, &checked);
+        checked
+    };
     let target = read_target(&payload)?;
     Ok(Signed { algorithm, attributes, chain, target, signature, timestamp_token, signing_agent })
 }
@@ -176,7 +187,7 @@ impl Signed {
     }
 
     /// The chain, which fits the code-signing profile.
-    pub const fn chain(&self) -> &CodeSigningChain {
+    pub fn chain(&self) -> &CodeSigningChain {
         &self.chain
     }
 
@@ -301,7 +312,7 @@ mod tests {
 
     /// What a flip in the unsigned agent may not change.
     fn facts(signed: &Signed) -> (SignatureAlgorithm, SigningScheme, TargetArtifact, Vec<u8>, CodeSigningChain) {
-        (signed.algorithm, signed.scheme(), signed.target.clone(), signed.signature.clone(), signed.chain.clone())
+        (signed.algorithm, signed.scheme(), signed.target.clone(), signed.signature.clone(), signed.chain().clone())
     }
 
     // Item 2; all accepted fixtures: `integration-tests/tests/notation_flips.rs`

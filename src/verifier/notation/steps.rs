@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
+    chains::KnownChains,
     envelope::{Envelope, EnvelopeError, Limits, Plugin, SigningScheme},
     identity::SubjectAttributes,
     integrity::{self, Signed},
@@ -44,6 +45,8 @@ pub(super) struct Terms<'a> {
     pub(super) checked: &'a Checked,
     /// The trust stores.
     pub(super) stores: &'a TrustStores,
+    /// Chains that were found to fit before.
+    pub(super) chains: &'a KnownChains,
     /// Required user metadata.
     pub(super) user_metadata: &'a BTreeMap<String, String>,
     /// The bounds of envelopes.
@@ -117,7 +120,8 @@ pub(super) fn check_integrity(media_type: &str, envelope: &[u8], terms: &Terms<'
         let check = if matches!(error, EnvelopeError::TooLarge { .. }) { Check::Limits } else { Check::Integrity };
         rejected(check, error.code(), &reason::chain(&error))
     })?;
-    integrity::check(envelope).map_err(|error| rejected(Check::Integrity, error.code(), &reason::chain(&error)))
+    integrity::check(envelope, terms.chains)
+        .map_err(|error| rejected(Check::Integrity, error.code(), &reason::chain(&error)))
 }
 
 /// The steps made so far.

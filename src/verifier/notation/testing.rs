@@ -12,6 +12,7 @@ use ciborium::Value as Cbor;
 use serde_json::{Value as Json, json};
 
 use super::{
+    chains::KnownChains,
     envelope::{Envelope, Limits},
     integrity::{self, Signed},
 };
@@ -114,7 +115,7 @@ pub(crate) fn epoch(seconds: i64) -> Cbor {
 pub(crate) fn integrity(media_type: &str, bytes: &[u8]) -> Result<Signed, (Code, String)> {
     let envelope =
         Envelope::parse(media_type, bytes, Limits::default()).map_err(|error| (error.code(), reason::chain(&error)))?;
-    integrity::check(envelope).map_err(|error| (error.code(), reason::chain(&error)))
+    integrity::check(envelope, &KnownChains::default()).map_err(|error| (error.code(), reason::chain(&error)))
 }
 
 /// Asserts what the integrity step says: `None` for a yes, or the code and a part of the reason.

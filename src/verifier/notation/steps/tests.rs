@@ -90,7 +90,8 @@ impl World {
         let Verification::Checked(checked) = &statement.verification else { panic!() };
         let limits = Limits::default();
         let (user_metadata, now) = (&self.metadata, self.now);
-        let terms = Terms { statement: &statement.name, checked, stores: &stores, user_metadata, limits, now };
+        let chains = &KnownChains::default();
+        let terms = Terms { statement: &statement.name, checked, stores: &stores, chains, user_metadata, limits, now };
         let signed = check_integrity(JWS_MEDIA_TYPE, envelope, &terms)?;
         let mut steps = Steps::make(&signed, &terms)?;
         let dated = steps.date();
