@@ -296,7 +296,7 @@ struct Draft {
 impl Draft {
     fn read(root: &Node, base: &Path, faults: &mut Vec<Fault>) -> Self {
         unknown_sections(root, faults);
-        Self {
+        let draft = Self {
             server: read_server(root, base, faults),
             tenancy: section_or_default(root, "tenancy", faults),
             mutation: section_or_default(root, "mutation", faults),
@@ -307,7 +307,12 @@ impl Draft {
             telemetry: section_or_default(root, "telemetry", faults),
             decision_log: section_or_default(root, "decisionLog", faults),
             base: base.to_owned(),
+        };
+        if let Some(limits) = &draft.limits {
+            let deep = threshold::too_deep(&draft.policies, limits.nested_depth);
+            faults.extend(deep.iter().map(|fault| fault_at(root, &fault.path, fault.fault.to_string())));
         }
+        draft
     }
 
     fn finish(self) -> Option<Config> {

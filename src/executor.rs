@@ -14,6 +14,7 @@ mod examine;
 mod foresight;
 pub mod limits;
 mod metrics;
+mod nested;
 
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ use crate::{
     oci::{Descriptor, Discovery, Listing, Reference, Repository, Subject},
     policy::PolicyProvider,
     reason::{self, Class, Code},
-    report::{Decision, Reason, Verdict, Word, wire::Rendered},
+    report::{Decision, Reason, Verdict, VerifierReport, Word, below, wire::Rendered},
     store::{Deadline, Store, StoreError},
     tenant::Tenant,
     verifier::Verifier,
@@ -132,7 +133,7 @@ impl Executor {
 
     /// Whether any policy is about this repository.
     pub fn has_policy(&self, repository: &Repository) -> bool {
-        self.parts.policy.verifiers(repository).is_some()
+        self.parts.policy.wanted(repository).is_some()
     }
 
     /// A verdict that is still true, for a reference by digest. No I/O and no waiting: for the request's own worker.
@@ -154,7 +155,7 @@ impl Executor {
             return answer;
         }
         let repository = question.reference.repository();
-        if self.parts.policy.verifiers(repository).is_none() {
+        if self.parts.policy.wanted(repository).is_none() {
             let reason = Reason::new(Code::NoPolicy, format!("no policy covers {repository}"));
             return Answer::without_subject(&question, Decision::Deny(reason));
         }
@@ -254,7 +255,7 @@ impl Executor {
         };
         let (verdict, listed_at) = self.examine(asked, known, deadline).await;
         self.metrics.reported(&verdict.reports, asked.now);
-        warn_of_logged(&verdict);
+        warn_of_logged(verdict.subject.as_ref(), &verdict.reports);
         let answer = Answer::of(asked, verdict);
         self.verdicts.keep(kept, &answer, asked.now, listed_at);
         answer
@@ -262,9 +263,12 @@ impl Executor {
 }
 
 /// Says each failed check that a trust policy only logs: once a verification, not for each answer from the cache.
-fn warn_of_logged(verdict: &Verdict) {
-    let subject = verdict.subject.as_ref().map(ToString::to_string).unwrap_or_default();
-    for report in &verdict.reports {
+fn warn_of_logged(subject: Option<&Subject>, reports: &[VerifierReport]) {
+    for nested in below(reports) {
+        warn_of_logged(Some(&nested.subject), &nested.evidence.reports);
+    }
+    let subject = subject.map(ToString::to_string).unwrap_or_default();
+    for report in reports {
         let Word::Yes(verified) = &report.word else { continue };
         for failed in verified.logged() {
             let (check, code) = (failed.check().as_str(), failed.code().as_str());

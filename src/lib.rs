@@ -9,7 +9,8 @@
 //!                               4 oci::Reference        parse, or refuse this key; store.resolve ──► Subject
 //!                               5 executor::cache       a verdict that is still true ends here
 //!   registry ◄──HTTPS────────── 6 store.referrers       list, where a verifier says; can_verify drops what cannot matter
-//!                               7 executor::examine     each referrer: Content::check ─► Artifact::read ─► verifier ─► items
+//!                               7 executor::examine     each referrer: Content::check ─► Artifact::read ─► verifier ─► items;
+//!                                 executor::nested      where a policy wants evidence signed: 6 and 7 below it first, bounded
 //!                               8 policy.decide         Evidence ─► Decision ─► Verdict; report::wire renders
 //!   Gatekeeper ◄── item value (yes, no) │ systemError (don't know, broken)
 //! ```
@@ -38,7 +39,7 @@
 //! config       the operator's YAML; names every plugin's own Config; cross-field checks
 //! executor/    reference → verdict: resolve, list, examine, decide; flights, places, verdict cache
 //! report/      VerifierReport, Verdict, Decision; `wire` alone knows Ratify's shapes
-//! policy/      trait PolicyProvider; threshold (any / all / atLeast by distinct signer / static)
+//! policy/      trait PolicyProvider; threshold (any / all / atLeast by distinct signer / signed evidence / static)
 //! verifier/    trait Verifier; notation (revocation, timestamps), cosign (signatures, attestations; trusted roots)
 //! store/       trait Store; registry, layout, routed, cached
 //! oci/         Reference, Repository, Scope, Digest, Descriptor, Manifest; Subject, Referrer, Artifact, Content

@@ -1,28 +1,36 @@
 //! Policies: from reports to a decision. Synchronous and pure, so that its laws can be tested.
 
-use std::fmt::Debug;
+use std::{collections::BTreeMap, fmt::Debug};
 
+pub use crate::report::Evidence;
 use crate::{
     oci::{Repository, Subject},
-    report::{Decision, VerifierReport},
-    verifier::{Coverage, VerifierName},
+    report::Decision,
+    verifier::VerifierName,
 };
 
 pub mod threshold;
 
-/// What was found for a subject.
-#[derive(Debug, Clone)]
-pub struct Evidence {
-    /// Yes, no, undecided, waived.
-    pub reports: Vec<VerifierReport>,
-    /// Whether there may be more.
-    pub coverage: Coverage,
+/// Whose words matter about a subject, and about what is attached to their artifacts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// The verifiers, without repetition.
+    pub verifiers: Vec<VerifierName>,
+    /// Of these, those whose artifacts must be signed themselves: whose words matter about those artifacts.
+    pub below: BTreeMap<VerifierName, Self>,
+}
+
+impl Wanted {
+    /// Whose words matter about the artifacts of a verifier. `None`: nobody looks below them.
+    pub fn below(&self, verifier: &VerifierName) -> Option<&Self> {
+        self.below.get(verifier)
+    }
 }
 
 /// Decides from evidence.
 pub trait PolicyProvider: Debug + Send + Sync {
-    /// The verifiers whose word matters in this repository, without repetition. `None`: no policy, refused.
-    fn verifiers(&self, repository: &Repository) -> Option<Vec<VerifierName>>;
+    /// Whose words matter in this repository. `None`: no policy, refused.
+    fn wanted(&self, repository: &Repository) -> Option<Wanted>;
 
     /// The policy that applies there, for people.
     fn describe(&self, repository: &Repository) -> String;

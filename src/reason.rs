@@ -104,6 +104,7 @@ codes! {
     AttestationStale = "ATTESTATION_STALE", No, "the attestation is older than the verifier's `maxAge`", "Scan and attest again.";
     AttestationFuture = "ATTESTATION_FUTURE", No, "the attestation's time lies in the future, or it has none", "Compare the clocks of the attesting machine and this one; `timeField` must name an RFC 3339 time.";
     AttestationSuperseded = "ATTESTATION_SUPERSEDED", No, "another attestation of the image decides (`select: latest` or `all`)", "Read the report beside it.";
+    EvidenceUnsigned = "EVIDENCE_UNSIGNED", No, "an artifact that must be signed itself is not (`signedBy`)", "Sign the artifact, by its own digest, with a signer that `signedBy` trusts: a signature of the image is none of it. Its `nestedResults` say what was found.";
     StaticFail = "STATIC_FAIL", No, "the policy refuses this scope without evidence (`static: fail`)", "The policy's message says why; change `policies` if this was not meant.";
     TrustPolicyMissing = "NO_TRUST_POLICY", No, "no trust policy of the verifier covers this repository", "Add its registry scope to the trust policy.";
 

@@ -1,11 +1,13 @@
 //! Reports and verdicts: the answer for a subject, and the only place that knows Ratify's wire shapes.
 
+use std::sync::Arc;
+
 use time::OffsetDateTime;
 
 use crate::{
     oci::{Artifact, CosignKind, Found, Referrer, Subject},
     reason::{Code, printable},
-    verifier::{Undecided, Verified, VerifierName, VerifyError, Waiver},
+    verifier::{Coverage, Undecided, Verified, VerifierName, VerifyError, Waiver},
 };
 
 pub mod wire;
@@ -79,6 +81,36 @@ pub struct VerifierReport {
     pub about: Option<About>,
     /// The word.
     pub word: Word,
+    /// What was found below the artifact; `None` where nobody looked, as no policy asks for it.
+    pub nested: Option<Arc<Nested>>,
+}
+
+/// What was found for a subject.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// Yes, no, undecided, waived.
+    pub reports: Vec<VerifierReport>,
+    /// Whether there may be more.
+    pub coverage: Coverage,
+}
+
+/// Evidence about evidence: what was found for an artifact that is itself attached to something.
+#[derive(Debug, Clone)]
+pub struct Nested {
+    /// The artifact, where it lies.
+    pub subject: Subject,
+    /// What was found for it.
+    pub evidence: Evidence,
+}
+
+/// What lies below these reports, each once: words on several items of one artifact share it.
+pub fn below(reports: &[VerifierReport]) -> impl Iterator<Item = &Nested> {
+    let mut last: Option<&Arc<Nested>> = None;
+    reports.iter().filter_map(move |report| {
+        let nested = report.nested.as_ref()?;
+        let again = last.replace(nested).is_some_and(|last| Arc::ptr_eq(last, nested));
+        (!again).then_some(&**nested)
+    })
 }
 
 /// Why a decision is a no.

@@ -124,11 +124,28 @@ impl Item {
     }
 }
 
+/// What another verifier said of what is attached to the artifact under verification: of the signature of an SBOM.
+#[derive(Debug, Clone)]
+pub struct Endorsement {
+    /// Who says it, by the operator's name.
+    pub verifier: VerifierName,
+    /// Its `type`.
+    pub kind: &'static str,
+    /// Digest of the attached artifact's manifest. `None`: what is said of all of them: none was found, or a bound was met, or
+    /// they could not be listed.
+    pub artifact: Option<Digest>,
+    /// The attached artifact's type; empty where there is none.
+    pub artifact_type: String,
+    /// What is said. A waiver is no endorsement.
+    pub outcome: Result<Verified, VerifyError>,
+}
+
 /// What a verifier may know and do. It cannot reach another repository, another subject, or a clock.
 #[derive(Debug)]
 pub struct VerifyRequest<'a> {
     subject: &'a Subject,
     artifact: &'a Artifact,
+    nested: &'a [Endorsement],
     home: &'a Repository,
     now: OffsetDateTime,
     store: &'a dyn Store,
@@ -145,7 +162,13 @@ impl<'a> VerifyRequest<'a> {
         store: &'a dyn Store,
         deadline: Deadline,
     ) -> Self {
-        Self { subject, artifact, home, now, store, deadline }
+        Self { subject, artifact, nested: &[], home, now, store, deadline }
+    }
+
+    /// The same about an artifact of which others have said this.
+    #[must_use]
+    pub const fn with_nested(self, nested: &'a [Endorsement]) -> Self {
+        Self { nested, ..self }
     }
 
     /// What is being verified.
@@ -156,6 +179,12 @@ impl<'a> VerifyRequest<'a> {
     /// The evidence, bound to the subject.
     pub const fn artifact(&self) -> &Artifact {
         self.artifact
+    }
+
+    /// What others said of what is attached to the artifact; empty unless a policy wants the artifact signed. The executor
+    /// sees to it that no yes given with them outlasts theirs.
+    pub const fn nested(&self) -> &'a [Endorsement] {
+        self.nested
     }
 
     /// The moment of the whole request.

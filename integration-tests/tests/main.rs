@@ -17,6 +17,7 @@ mod cosign_fixtures;
 mod layering;
 mod layout;
 mod mini_sigstore;
+mod nested;
 mod notation_fixtures;
 mod notation_flips;
 mod readme;

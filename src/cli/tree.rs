@@ -1,13 +1,16 @@
 //! Verdicts and referrers, for people.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
 
 use serde_json::Value;
 
 use crate::{
     oci::{Completeness, Listing, Subject},
     reason::{self, Code},
-    report::{Decision, Reason, Verdict, VerifierReport, Word, wire::rfc3339},
+    report::{Decision, Nested, Reason, Verdict, VerifierReport, Word, wire::rfc3339},
     verifier::{Outcome, Verified},
 };
 
@@ -89,19 +92,60 @@ pub(super) fn write_verdict(out: &mut impl Write, style: Style, key: &str, verdi
         Decision::Allow { valid_until: None, stated: None } => {}
         Decision::Deny(reason) | Decision::Undecided(reason) => write_reason(out, "  ", reason)?,
     }
+    write_reports(out, style, "  ", "the image itself", reports)
+}
+
+/// Reports by artifact. `indent`: what stands before each line; `itself`: what a word is about that is about no artifact.
+fn write_reports(
+    out: &mut impl Write,
+    style: Style,
+    indent: &str,
+    itself: &str,
+    reports: &[VerifierReport],
+) -> io::Result<()> {
     let mut last = None;
+    let bar = format!("{indent}│  ");
     for (index, report) in reports.iter().enumerate() {
         let digest = report.about.as_ref().map(|about| &about.digest);
         if index == 0 || last != Some(digest) {
             match &report.about {
-                Some(about) => writeln!(out, "  ├─ {} ({})", about.digest, plain(&about.artifact_type))?,
-                None => writeln!(out, "  ├─ (the image itself)")?,
+                Some(about) => writeln!(out, "{indent}├─ {} ({})", about.digest, plain(&about.artifact_type))?,
+                None => writeln!(out, "{indent}├─ ({itself})")?,
             }
         }
         last = Some(digest);
-        write_report(out, style, report)?;
+        write_report(out, style, &bar, report)?;
+        let again = index.checked_sub(1).and_then(|before| reports.get(before)?.nested.as_ref());
+        match &report.nested {
+            Some(nested) if !again.is_some_and(|again| Arc::ptr_eq(again, nested)) => {
+                write_nested(out, style, &format!("{bar}    "), report, nested)?;
+            }
+            Some(_) | None => {}
+        }
     }
     Ok(())
+}
+
+/// What is attached to the artifact of a report.
+fn write_nested(
+    out: &mut impl Write,
+    style: Style,
+    indent: &str,
+    report: &VerifierReport,
+    nested: &Nested,
+) -> io::Result<()> {
+    let reports = &nested.evidence.reports;
+    let mut signers: Vec<String> = Vec::new();
+    for report in reports.iter().filter(|report| matches!(report.word, Word::Yes(_))) {
+        let signer = plain(&report.verifier);
+        if !signers.contains(&signer) {
+            signers.push(signer);
+        }
+    }
+    let by = if signers.is_empty() { "nobody who was asked".to_owned() } else { signers.join(", ") };
+    let holds = if matches!(report.word, Word::Yes(_)) { "holds" } else { "does not hold" };
+    writeln!(out, "{indent}nested   {} {holds}, signed by {by}", plain(&report.verifier))?;
+    write_reports(out, style, indent, "the artifact itself", reports)
 }
 
 fn write_reason(out: &mut impl Write, indent: &str, reason: &Reason) -> io::Result<()> {
@@ -109,15 +153,15 @@ fn write_reason(out: &mut impl Write, indent: &str, reason: &Reason) -> io::Resu
     writeln!(out, "{indent}remedy   {}", reason.code.remedy())
 }
 
-fn write_report(out: &mut impl Write, style: Style, report: &VerifierReport) -> io::Result<()> {
-    let VerifierReport { verifier, kind, about, word } = report;
+fn write_report(out: &mut impl Write, style: Style, bar: &str, report: &VerifierReport) -> io::Result<()> {
+    let VerifierReport { verifier, kind, about, word, nested: _ } = report;
     let layer = about.as_ref().and_then(|about| about.layer.as_ref());
     let layer = layer.map(|digest| format!(", layer {digest}")).unwrap_or_default();
-    let said = |mark: Mark| format!("  │  {} {} ({kind}){layer}", style.mark(mark), plain(verifier));
+    let said = |mark: Mark| format!("{bar}{} {} ({kind}){layer}", style.mark(mark), plain(verifier));
     match word {
         Word::Yes(verified) => {
             writeln!(out, "{}: {}", said(Mark::Yes), plain(verified.message()))?;
-            write_proof(out, verified)
+            write_proof(out, bar, verified)
         }
         Word::Waived(waiver) => {
             writeln!(out, "{}: not verified, waived by trust policy {:?}", said(Mark::Yes), plain(waiver.policy()))
@@ -132,43 +176,43 @@ fn write_report(out: &mut impl Write, style: Style, report: &VerifierReport) -> 
                     writeln!(out, "{}: no answer", said(mark_of(code)))?;
                 }
             }
-            writeln!(out, "  │      reason   {code}: {reason}")?;
-            writeln!(out, "  │      remedy   {}", code.remedy())
+            writeln!(out, "{bar}    reason   {code}: {reason}")?;
+            writeln!(out, "{bar}    remedy   {}", code.remedy())
         }
     }
 }
 
-fn write_proof(out: &mut impl Write, verified: &Verified) -> io::Result<()> {
+fn write_proof(out: &mut impl Write, bar: &str, verified: &Verified) -> io::Result<()> {
     if let Some(signer) = verified.signer() {
-        writeln!(out, "  │      signer   {}", plain(&signer.display))?;
+        writeln!(out, "{bar}    signer   {}", plain(&signer.display))?;
     }
     for (name, value) in verified.extensions() {
-        write_fact(out, name, value)?;
+        write_fact(out, bar, name, value)?;
     }
     for (check, outcome) in verified.checks() {
         match outcome {
-            Outcome::Passed => writeln!(out, "  │      passed   {check}")?,
-            Outcome::Skipped => writeln!(out, "  │      skipped  {check}")?,
+            Outcome::Passed => writeln!(out, "{bar}    passed   {check}")?,
+            Outcome::Skipped => writeln!(out, "{bar}    skipped  {check}")?,
             Outcome::Logged(rejection) => {
-                writeln!(out, "  │      logged   {check}: {}: {}", rejection.code(), plain(rejection.reason()))?;
+                writeln!(out, "{bar}    logged   {check}: {}: {}", rejection.code(), plain(rejection.reason()))?;
             }
         }
     }
     for warning in verified.warnings() {
-        writeln!(out, "  │      warning  {}", plain(&warning))?;
+        writeln!(out, "{bar}    warning  {}", plain(&warning))?;
     }
     Ok(())
 }
 
 /// A fact of the verifier's own; of several one a line.
-fn write_fact(out: &mut impl Write, name: &str, value: &Value) -> io::Result<()> {
+fn write_fact(out: &mut impl Write, bar: &str, name: &str, value: &Value) -> io::Result<()> {
     match value {
-        Value::Array(values) => values.iter().try_for_each(|value| write_fact(out, name, value)),
+        Value::Array(values) => values.iter().try_for_each(|value| write_fact(out, bar, name, value)),
         Value::Object(members) => {
-            members.iter().try_for_each(|(inner, value)| write_fact(out, &format!("{name}.{inner}"), value))
+            members.iter().try_for_each(|(inner, value)| write_fact(out, bar, &format!("{name}.{inner}"), value))
         }
-        Value::String(text) => writeln!(out, "  │      fact     {}: {}", plain(name), plain(text)),
-        Value::Bool(_) | Value::Null | Value::Number(_) => writeln!(out, "  │      fact     {}: {value}", plain(name)),
+        Value::String(text) => writeln!(out, "{bar}    fact     {}: {}", plain(name), plain(text)),
+        Value::Bool(_) | Value::Null | Value::Number(_) => writeln!(out, "{bar}    fact     {}: {value}", plain(name)),
     }
 }
 

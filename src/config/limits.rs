@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::{
-    executor,
+    executor::{self, limits::MAX_NESTED_DEPTH},
     server::config as server,
     server::config::duration,
     store::{cached, layout, registry},
@@ -54,6 +54,8 @@ pub struct Limits {
     pub queued: usize,
     /// Artifacts of one subject that are fetched and verified side by side.
     pub artifacts_at_once: usize,
+    /// Levels of evidence on evidence that are looked at below an image.
+    pub nested_depth: usize,
     /// How long a verification may go on after its first caller's deadline.
     #[serde(deserialize_with = "duration::deserialize")]
     pub finish: Duration,
@@ -124,6 +126,7 @@ impl Default for Limits {
             in_flight_per_tenant: engine.in_flight_per_tenant,
             queued: engine.queued,
             artifacts_at_once: engine.artifacts_at_once,
+            nested_depth: engine.nested_depth,
             finish: engine.finish,
             verdict_ttl: engine.verdict_ttl,
             negative_ttl: engine.negative_ttl,
@@ -164,6 +167,7 @@ impl Limits {
             in_flight_per_tenant: self.in_flight_per_tenant,
             queued: self.queued,
             artifacts_at_once: self.artifacts_at_once,
+            nested_depth: self.nested_depth,
             finish: self.finish,
             verdict_ttl: self.verdict_ttl,
             negative_ttl: self.negative_ttl,
@@ -206,6 +210,7 @@ impl Limits {
             ("inFlightPerTenant", count(self.in_flight_per_tenant), "1 to 1000000"),
             ("queued", count(self.queued), "1 to 1000000"),
             ("artifactsAtOnce", (1..=256).contains(&self.artifacts_at_once), "1 to 256"),
+            ("nestedDepth", (1..=MAX_NESTED_DEPTH).contains(&self.nested_depth), "1 to 3"),
             ("finish", !self.finish.is_zero() && self.finish <= Duration::from_secs(30), "more than 0 and at most 30s"),
             ("verdictTtl", ttl(self.verdict_ttl), "more than 0 and at most 5m"),
             ("negativeTtl", ttl(self.negative_ttl), "more than 0 and at most 5m"),
@@ -255,6 +260,7 @@ mod tests {
             "inFlightPerTenant",
             "queued",
             "artifactsAtOnce",
+            "nestedDepth",
             "verdictCacheBytes",
             "listings",
             "contentCacheBytes",
@@ -300,6 +306,7 @@ mod tests {
         for (field, most, over) in [
             ("inFlight", serde_json::json!(1_000_000), serde_json::json!(1_000_001)),
             ("artifactsAtOnce", serde_json::json!(256), serde_json::json!(257)),
+            ("nestedDepth", serde_json::json!(3), serde_json::json!(4)),
             ("verdictTtl", serde_json::json!("5m"), serde_json::json!("301s")),
             ("maxStale", serde_json::json!("720h"), serde_json::json!("721h")),
         ] {

@@ -1,6 +1,7 @@
 use std::{fs, time::Duration};
 
 use super::*;
+use crate::{oci::Repository, policy::PolicyProvider as _};
 
 const GOOD: &str = include_str!("../../config/minimal.yaml");
 
@@ -32,7 +33,7 @@ fn every_sample_is_a_configuration() {
             count += 1;
         }
     }
-    assert_eq!(count, 5);
+    assert_eq!(count, 6);
 }
 
 #[test]
@@ -63,6 +64,28 @@ fn the_sigstore_sample_holds_by_its_own_rules() {
     // R111: ignoreTlog twice, ignoreSct, useCurrentTime, an issuer that may be any.
     assert_eq!(compiled[0].warnings.len(), 5, "{:?}", compiled[0].warnings);
     assert_eq!(compiled[1].warnings, Vec::<String>::new());
+}
+
+#[test]
+fn the_nested_sample_wants_signed_evidence_and_no_deeper_than_its_limit() {
+    let text = include_str!("../../config/nested.yaml");
+    let config = parse(text).unwrap();
+    let names: Vec<VerifierName> = config.verifiers.iter().map(|verifier| verifier.name.clone()).collect();
+    let policy = Threshold::build(&config.policies, &names).unwrap();
+    for (repository, signers) in [("ghcr.io/acme/app", 1), ("ghcr.io/acme/payments", 2)] {
+        let wanted = policy.wanted(&Repository::parse(repository).unwrap()).unwrap();
+        assert_eq!(wanted.below(&"sbom".into()).unwrap().verifiers.len(), signers, "{repository}");
+        assert_eq!(wanted.below.len(), 1, "{repository}");
+    }
+    let deep = text.replace("{ atLeast: 2, of: [compliance, notary] }", "{ evidence: compliance, signedBy: notary }");
+    let found = faults(&deep);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("policies[1].require.all[1].signedBy.signedBy"), "{found:?}");
+    assert!(found[0].contains("2 levels below the image; limits.nestedDepth is 1"), "{found:?}");
+    assert!(parse(&deep.replace("nestedDepth: 1", "nestedDepth: 2")).is_ok());
+    assert!(faults(&text.replace("nestedDepth: 1", "nestedDepth: 4"))[0].contains("must be 1 to 3"));
+    let unknown = faults(&text.replace("signedBy: compliance", "signedBy: complience"));
+    assert!(unknown[0].contains("policies[0].require.all[1].signedBy"), "{unknown:?}");
 }
 
 #[test]

@@ -23,6 +23,9 @@ pub struct Limits {
     pub queued: usize,
     /// Artifacts of one subject that are fetched and verified side by side: all signatures of a usual image at once.
     pub artifacts_at_once: usize,
+    /// How many levels of evidence on evidence are looked at below an image: 1, the signature of an SBOM (`threats.md` 1.2: at
+    /// most 3).
+    pub nested_depth: usize,
     /// How long a flight may go on after its first caller's deadline, to fill the caches for the next question.
     pub finish: Duration,
     /// How long a yes is kept (`threats.md` 7.1: at most 10 s).
@@ -40,6 +43,7 @@ impl Default for Limits {
             in_flight_per_tenant: 64,
             queued: 4096,
             artifacts_at_once: 32,
+            nested_depth: 1,
             finish: Duration::from_secs(5),
             verdict_ttl: Duration::from_secs(10),
             negative_ttl: Duration::from_secs(5),
@@ -47,6 +51,11 @@ impl Default for Limits {
         }
     }
 }
+
+/// Most levels of evidence on evidence that can be configured (`threats.md` 1.2).
+pub const MAX_NESTED_DEPTH: usize = 3;
+/// Most artifacts that are looked at below those of one image, on all levels together (`threats.md` 1.2).
+pub(super) const MAX_NESTED_ARTIFACTS: usize = 256;
 
 /// Places for verifications under way, overall and by namespace.
 #[derive(Debug)]

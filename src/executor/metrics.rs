@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use super::{foresight::Foresight, limits::Full};
 use crate::{
     reason::Code,
-    report::{Decision, VerifierReport, Word},
+    report::{Decision, VerifierReport, Word, below},
     verifier::{Check, Verifier},
 };
 
@@ -35,6 +35,7 @@ struct Instruments {
     refused: Counter<u64>,
     duration: Histogram<f64>,
     outcomes: Counter<u64>,
+    nested_outcomes: Counter<u64>,
     logged: Counter<u64>,
     signer_expiry: Gauge<i64>,
     foresight: Foresight,
@@ -73,6 +74,7 @@ impl Metrics {
                 instruments.refused.add(0, &[limit(full)]);
             }
             for verifier in verifiers {
+                instruments.nested_outcomes.add(0, &outcome(verifier.name(), Code::Verified));
                 for check in verifier.may_log() {
                     instruments.logged.add(0, &logged(verifier.name(), *check));
                 }
@@ -113,25 +115,10 @@ impl Metrics {
         }
     }
 
-    /// What verifiers said at `now`.
+    /// What verifiers said at `now`, of what is attached to the image and of what is attached to that.
     pub(super) fn reported(&self, reports: &[VerifierReport], now: OffsetDateTime) {
-        let Some(instruments) = &self.0 else { return };
-        for VerifierReport { verifier, word, .. } in reports {
-            let code = match word {
-                Word::Yes(verified) => {
-                    for failed in verified.logged() {
-                        instruments.logged.add(1, &logged(verifier, failed.check()));
-                    }
-                    if let Some(end) = verified.signer_until() {
-                        instruments.foresight.saw(end, now);
-                    }
-                    verified.code()
-                }
-                Word::Waived(_) => Code::Waived,
-                Word::Not(error) => error.code(),
-            };
-            let verifier = KeyValue::new("verifier", Arc::clone(verifier));
-            instruments.outcomes.add(1, &[verifier, KeyValue::new("code", code.as_str())]);
+        if let Some(instruments) = &self.0 {
+            instruments.reported(&instruments.outcomes, reports, now);
         }
     }
 
@@ -171,6 +158,10 @@ impl Instruments {
                 "countersign_verifier_outcomes",
                 "What verifiers said of artifacts, by verifier and reason code",
             ),
+            nested_outcomes: counter(
+                "countersign_nested_verifier_outcomes",
+                "What verifiers said of what is attached to evidence, by verifier and reason code",
+            ),
             logged: counter(
                 "countersign_logged_checks",
                 "Checks that failed and that a trust policy only logs, by verifier and check",
@@ -183,6 +174,32 @@ impl Instruments {
             foresight: Foresight::default(),
         }
     }
+
+    fn reported(&self, outcomes: &Counter<u64>, reports: &[VerifierReport], now: OffsetDateTime) {
+        for nested in below(reports) {
+            self.reported(&self.nested_outcomes, &nested.evidence.reports, now);
+        }
+        for VerifierReport { verifier, word, .. } in reports {
+            let code = match word {
+                Word::Yes(verified) => {
+                    for failed in verified.logged() {
+                        self.logged.add(1, &logged(verifier, failed.check()));
+                    }
+                    if let Some(end) = verified.signer_until() {
+                        self.foresight.saw(end, now);
+                    }
+                    verified.code()
+                }
+                Word::Waived(_) => Code::Waived,
+                Word::Not(error) => error.code(),
+            };
+            outcomes.add(1, &outcome(verifier, code));
+        }
+    }
+}
+
+fn outcome(verifier: &Arc<str>, code: Code) -> [KeyValue; 2] {
+    [KeyValue::new("verifier", Arc::clone(verifier)), KeyValue::new("code", code.as_str())]
 }
 
 fn logged(verifier: &Arc<str>, check: Check) -> [KeyValue; 2] {

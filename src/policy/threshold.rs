@@ -9,7 +9,7 @@ mod require;
 use serde::Deserialize;
 
 pub use self::require::{Action, Requirement};
-use super::{Evidence, PolicyProvider};
+use super::{Evidence, PolicyProvider, Wanted};
 use crate::{
     oci::{
         Repository, Subject,
@@ -75,6 +75,20 @@ pub enum Fault {
     /// An empty list.
     #[error("the list is empty; nothing would be required")]
     Empty,
+    /// Evidence on evidence, deeper than is looked.
+    #[error("is evidence {depth} levels below the image; limits.nestedDepth is {limit}")]
+    Depth {
+        /// How deep it is.
+        depth: usize,
+        /// How deep is looked.
+        limit: usize,
+    },
+    /// A verifier that would vouch for its own evidence.
+    #[error("verifier {0:?} gives the evidence; who signs that must be another")]
+    SignsItself(String),
+    /// A signature without evidence.
+    #[error("`static` decides without evidence; nobody would have signed anything")]
+    StaticSignature,
     /// Not a scope.
     #[error(transparent)]
     Scope(#[from] ScopeError),
@@ -123,16 +137,16 @@ impl Threshold {
 }
 
 impl PolicyProvider for Threshold {
-    fn verifiers(&self, repository: &Repository) -> Option<Vec<VerifierName>> {
+    fn wanted(&self, repository: &Repository) -> Option<Wanted> {
         let applicable = self.applicable(repository);
         if applicable.is_empty() {
             return None;
         }
-        let mut names = Vec::new();
+        let mut wanted = Wanted::default();
         for (_, policy) in applicable {
-            policy.require.collect_names(&mut names);
+            policy.require.collect(&mut wanted);
         }
-        Some(names)
+        Some(wanted)
     }
 
     fn describe(&self, repository: &Repository) -> String {
@@ -148,6 +162,15 @@ impl PolicyProvider for Threshold {
         let requirements: Vec<_> = applicable.iter().map(|(_, policy)| &policy.require).collect();
         decide::decide(&requirements, evidence)
     }
+}
+
+/// The places whose nested evidence lies deeper than `limit` levels below the image: nobody would look for it there.
+pub fn too_deep(configs: &[Config], limit: usize) -> Vec<ConfigFault> {
+    let mut faults = Vec::new();
+    for (index, config) in configs.iter().enumerate() {
+        config.require.check_depth(&format!("policies[{index}].require"), 0, limit, &mut faults);
+    }
+    faults
 }
 
 fn parse_scopes(
@@ -208,15 +231,15 @@ mod tests {
             ("r.io/x1/web", vec!["b"]),
             ("r.io/xy/web", vec!["b", "c"]),
         ] {
-            let found = policy.verifiers(&Repository::parse(repository).unwrap()).unwrap();
-            assert_eq!(found.iter().map(|name| &**name).collect::<Vec<_>>(), names, "{repository}");
+            let found = policy.wanted(&Repository::parse(repository).unwrap()).unwrap();
+            assert_eq!(found.verifiers.iter().map(|name| &**name).collect::<Vec<_>>(), names, "{repository}");
         }
     }
 
     #[test]
     fn no_matching_scope_is_no_policy() {
         let policy = build(serde_json::json!([{"scopes": ["r.io/a"], "require": "a"}]), &["a"]).unwrap();
-        assert_eq!(policy.verifiers(&Repository::parse("r.io/b").unwrap()), None);
+        assert_eq!(policy.wanted(&Repository::parse("r.io/b").unwrap()), None);
     }
 
     #[test]
@@ -228,11 +251,66 @@ mod tests {
             )
         };
         let policy = of(&"x".repeat(300)).unwrap();
-        assert_eq!(policy.verifiers(&Repository::parse("r.io/b").unwrap()), Some(Vec::new()));
+        assert_eq!(policy.wanted(&Repository::parse("r.io/b").unwrap()), Some(Wanted::default()));
         for message in ["", " ", "a\nb", &"x".repeat(301)] {
             let faults = of(message).unwrap_err();
             assert_eq!(faults[0].path, "policies[0].require.any[0].static.message", "{message:?}");
         }
+    }
+
+    #[test]
+    fn what_is_wanted_below_is_wanted_once_from_all_policies_that_tie() {
+        let policy = build(
+            serde_json::json!([
+                {"scopes": ["r.io/x*/web"], "require": {"all": ["n", {"evidence": "e", "signedBy": {"any": ["s", "n"]}}]}},
+                {"scopes": ["r.io/*y/web"], "require": {"evidence": "e", "signedBy": {"evidence": "s", "signedBy": "t"}}},
+            ]),
+            &["n", "e", "s", "t"],
+        )
+        .unwrap();
+        let wanted = policy.wanted(&Repository::parse("r.io/xy/web").unwrap()).unwrap();
+        let names = |wanted: &Wanted| wanted.verifiers.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(&wanted), ["n", "e"]);
+        assert_eq!(wanted.below.len(), 1, "only evidence is looked below");
+        let below = wanted.below(&"e".into()).unwrap();
+        assert_eq!(names(below), ["s", "n"]);
+        assert_eq!(names(below.below(&"s".into()).unwrap()), ["t"]);
+        let alone = policy.wanted(&Repository::parse("r.io/x1/web").unwrap()).unwrap();
+        assert_eq!(alone.below(&"e".into()).unwrap().below, [].into());
+    }
+
+    #[test]
+    fn nested_evidence_that_makes_no_sense_is_refused_with_a_sentence() {
+        let nested = |evidence: &str, by: serde_json::Value| serde_json::json!({"evidence": evidence, "signedBy": by});
+        let stated = || serde_json::json!({"static": {"action": "pass", "message": "x"}});
+        for (require, path, says) in [
+            (nested("nobody", "s".into()), ".evidence", "no verifier is named \"nobody\""),
+            (nested("e", "nobody".into()), ".signedBy", "no verifier is named"),
+            (nested("e", serde_json::json!({"any": ["s", "nobody"]})), ".signedBy.any[1]", "no verifier is named"),
+            (nested("e", serde_json::json!({"any": []})), ".signedBy.any", "empty"),
+            (nested("e", "e".into()), ".signedBy", "must be another"),
+            (nested("e", serde_json::json!({"atLeast": 1, "of": ["s", "e"]})), ".signedBy", "must be another"),
+            (nested("e", nested("s", "e".into())), ".signedBy", "must be another"),
+            (nested("e", stated()), ".signedBy", "nobody would have signed"),
+            (nested("e", serde_json::json!({"any": ["s", stated()]})), ".signedBy", "nobody would have signed"),
+        ] {
+            let faults = build(serde_json::json!([{"scopes": ["**"], "require": require}]), &["e", "s"]).unwrap_err();
+            assert_eq!(faults[0].path, format!("policies[0].require{path}"), "{require}");
+            assert!(faults[0].fault.to_string().contains(says), "{require}: {}", faults[0].fault);
+            assert_eq!(faults.len(), 1, "{require}: {faults:?}");
+        }
+    }
+
+    #[test]
+    fn nested_evidence_is_as_deep_as_is_looked_and_no_deeper() {
+        let two = serde_json::json!([{"scopes": ["**"], "require":
+            {"any": ["n", {"evidence": "e", "signedBy": {"all": [{"evidence": "s", "signedBy": "t"}]}}]}}]);
+        let configs: Vec<Config> = serde_json::from_value(two).unwrap();
+        assert_eq!(too_deep(&configs, 2), []);
+        let faults = too_deep(&configs, 1);
+        assert_eq!(faults[0].path, "policies[0].require.any[1].signedBy.all[0].signedBy");
+        assert_eq!(faults[0].fault, Fault::Depth { depth: 2, limit: 1 });
+        assert_eq!(too_deep(&configs, 0)[0].path, "policies[0].require.any[1].signedBy");
     }
 
     // CFG-07

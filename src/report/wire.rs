@@ -9,23 +9,26 @@
 //! each report's deprecated `name` and `type`; those of v2 want `succeeded` and `artifactReports`. The shape is written
 //! down in `wire/value.schema.json`, which a test holds against real replies.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Decision, Reason, Verdict, VerifierReport, Word};
+use self::select::{Shown, select};
+use super::{Decision, Nested, Reason, Verdict, VerifierReport, Word, below};
 use crate::{
     reason::{self, Code},
     tenant::Tenant,
-    verifier::{Outcome, Verified},
+    verifier::{Outcome, Verified, VerifyError},
 };
+
+mod select;
 
 /// The report version that templates read; Ratify's with its config policy.
 pub const VERSION: &str = "0.2.0";
-/// Most reports that one value carries. A value is kept per key in several processes and copied at each review; what is
-/// left out is counted in `omittedReports`, never silently.
+/// Most reports that one value carries on its first level, and as many below that. A value is kept per key in several
+/// processes and copied at each review; what is left out is counted in `omittedReports`, never silently.
 const MAX_REPORTS: usize = 50;
 
 /// A verdict's `value`, rendered but for the members that change with every reply.
@@ -163,7 +166,7 @@ const fn is_zero(count: &usize) -> bool {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct WireReport<'a> {
-    subject: &'a str,
+    subject: Cow<'a, str>,
     is_success: bool,
     #[serde(skip_serializing_if = "str::is_empty")]
     name: &'a str,
@@ -186,6 +189,9 @@ struct WireReport<'a> {
     remediation: Option<&'static str>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     extensions: Map<String, Value>,
+    /// Ratify's name for it in this version; what is attached to the artifact itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    nested_results: Vec<Self>,
     code: Code,
     #[serde(skip_serializing_if = "Option::is_none")]
     signer: Option<String>,
@@ -211,9 +217,11 @@ struct WireCheck {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct WireArtifact<'a> {
-    subject: &'a str,
+    subject: Cow<'a, str>,
     artifact: String,
     results: Vec<WireResult>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    artifact_reports: Vec<Self>,
 }
 
 #[derive(Serialize)]
@@ -233,19 +241,8 @@ fn tail(body: &Body<'_>) -> Option<Box<str>> {
     text.strip_prefix('{').map(|members| format!(",{members}").into())
 }
 
-/// A yes first, so that a cut never hides it; else listing order.
-fn select(reports: &[VerifierReport]) -> (Vec<&VerifierReport>, usize) {
-    if reports.len() <= MAX_REPORTS {
-        return (reports.iter().collect(), 0);
-    }
-    let (yes, rest): (Vec<_>, Vec<_>) = reports.iter().partition(|report| !matches!(report.word, Word::Not(_)));
-    let kept: Vec<_> = yes.into_iter().chain(rest).take(MAX_REPORTS).collect();
-    let omitted = reports.len().saturating_sub(kept.len());
-    (kept, omitted)
-}
-
-fn verifier_reports<'a>(subject: &'a str, told: &Told, reports: &[&'a VerifierReport]) -> Vec<WireReport<'a>> {
-    let mut wire: Vec<_> = reports.iter().map(|report| WireReport::of(subject, report)).collect();
+fn verifier_reports<'a>(subject: &'a str, told: &Told, reports: &[Shown<'a>]) -> Vec<WireReport<'a>> {
+    let mut wire: Vec<_> = reports.iter().map(|shown| WireReport::of(subject.into(), shown)).collect();
     // A refusal never has an empty list: templates of Ratify's shape print the first report's message.
     if wire.is_empty() && !told.success {
         wire.push(WireReport::of_subject(subject, told));
@@ -256,7 +253,7 @@ fn verifier_reports<'a>(subject: &'a str, told: &Told, reports: &[&'a VerifierRe
 impl<'a> WireReport<'a> {
     fn of_subject(subject: &'a str, told: &Told) -> Self {
         Self {
-            subject,
+            subject: subject.into(),
             is_success: false,
             name: "",
             verifier_name: "",
@@ -269,6 +266,7 @@ impl<'a> WireReport<'a> {
             error_reason: Some(format!("{}: {}", told.code, told.message)),
             remediation: Some(told.code.remedy()),
             extensions: Map::new(),
+            nested_results: Vec::new(),
             code: told.code,
             signer: None,
             valid_until: None,
@@ -277,7 +275,16 @@ impl<'a> WireReport<'a> {
         }
     }
 
-    fn of(subject: &'a str, report: &'a VerifierReport) -> Self {
+    fn of(subject: Cow<'a, str>, shown: &Shown<'a>) -> Self {
+        let Shown { report, below } = shown;
+        let report: &'a VerifierReport = report;
+        let nested_results = match &report.nested {
+            None => Vec::new(),
+            Some(nested) => {
+                let subject = nested.subject.to_string();
+                below.iter().map(|shown| Self::of(subject.clone().into(), shown)).collect()
+            }
+        };
         let (digest, artifact_type) =
             report.about.as_ref().map_or(("", ""), |about| (about.digest.as_str(), about.artifact_type.as_str()));
         let blank = Self {
@@ -294,13 +301,14 @@ impl<'a> WireReport<'a> {
             error_reason: None,
             remediation: None,
             extensions: Map::new(),
+            nested_results,
             code: Code::Internal,
             signer: None,
             valid_until: None,
             checks: Vec::new(),
             warnings: Vec::new(),
         };
-        match &report.word {
+        let told = match &report.word {
             Word::Yes(verified) => Self {
                 is_success: true,
                 message: verified.message().to_owned(),
@@ -326,8 +334,39 @@ impl<'a> WireReport<'a> {
                 code: error.code(),
                 ..blank
             },
+        };
+        match report.nested.as_deref().and_then(unsigned) {
+            Some(reason) if told.is_success => Self {
+                is_success: false,
+                message: format!("verification failed: {}", reason.message),
+                error_reason: Some(format!("{}: {}", reason.code, reason.message)),
+                remediation: Some(reason.code.remedy()),
+                code: reason.code,
+                ..told
+            },
+            Some(_) | None => told,
         }
     }
+}
+
+/// Why a yes to an artifact that must be signed itself is told as a failure, as Ratify tells it: templates that look at this
+/// report alone must not take it for more. `None`: somebody has signed the artifact; whether that is enough the policy says.
+fn unsigned(nested: &Nested) -> Option<Reason> {
+    let mut open = None;
+    for VerifierReport { verifier, word, .. } in &nested.evidence.reports {
+        match word {
+            Word::Yes(_) => return None,
+            Word::Not(VerifyError::Undecided(undecided)) => open = open.or(Some((verifier, undecided))),
+            Word::Not(VerifyError::Rejected(_)) | Word::Waived(_) => {}
+        }
+    }
+    Some(match open {
+        None => Reason::new(Code::EvidenceUnsigned, "nobody whom the policy asks has signed the artifact itself"),
+        Some((verifier, undecided)) => {
+            let message = format!("{verifier}: whether the artifact itself is signed: {}", undecided.reason());
+            Reason::new(undecided.code(), message)
+        }
+    })
 }
 
 fn checks(verified: &Verified) -> Vec<WireCheck> {
@@ -349,6 +388,17 @@ fn warnings(decision: &Decision, reports: &[VerifierReport]) -> Vec<String> {
     if let Decision::Allow { stated: Some(message), .. } = decision {
         all.push(format!("admitted without evidence by the policy: {message}"));
     }
+    add_warnings(reports, &mut all);
+    all.sort();
+    all.dedup();
+    all.truncate(MAX_REPORTS);
+    all
+}
+
+fn add_warnings(reports: &[VerifierReport], all: &mut Vec<String>) {
+    for nested in below(reports) {
+        add_warnings(&nested.evidence.reports, all);
+    }
     for report in reports {
         match &report.word {
             Word::Yes(verified) => all.extend(verified.warnings()),
@@ -360,36 +410,46 @@ fn warnings(decision: &Decision, reports: &[VerifierReport]) -> Vec<String> {
             Word::Not(_) => {}
         }
     }
-    all.sort();
-    all.dedup();
-    all.truncate(MAX_REPORTS);
-    all
 }
 
-fn artifact_reports<'a>(subject: &'a str, told: &Told, reports: &[&VerifierReport]) -> Vec<WireArtifact<'a>> {
-    let mut order: Vec<String> = Vec::new();
-    let mut by_artifact: BTreeMap<String, Vec<WireResult>> = BTreeMap::new();
-    for report in reports {
-        let artifact = report.about.as_ref().map(|about| about.digest.clone()).unwrap_or_default();
-        if !by_artifact.contains_key(&artifact) {
-            order.push(artifact.clone());
-        }
-        by_artifact.entry(artifact).or_default().push(WireResult::of(report));
-    }
-    if order.is_empty() && !told.success {
+fn artifact_reports<'a>(subject: &'a str, told: &Told, reports: &[Shown<'a>]) -> Vec<WireArtifact<'a>> {
+    if reports.is_empty() && !told.success {
         let result = WireResult {
             verifier_name: String::new(),
             description: told.message.clone(),
             detail: None,
             error_reason: Some(format!("{}: {}", told.code, told.message)),
         };
-        return vec![WireArtifact { subject, artifact: String::new(), results: vec![result] }];
+        return vec![WireArtifact {
+            subject: subject.into(),
+            artifact: String::new(),
+            results: vec![result],
+            artifact_reports: Vec::new(),
+        }];
     }
-    let results = |artifact: String| {
-        let results = by_artifact.remove(&artifact).unwrap_or_default();
-        WireArtifact { subject, artifact, results }
-    };
-    order.into_iter().map(results).collect()
+    by_artifact(subject.into(), reports)
+}
+
+/// Reports by artifact, in the order in which each is first spoken of; with its first report goes what is attached to it.
+fn by_artifact<'a>(subject: Cow<'a, str>, reports: &[Shown<'a>]) -> Vec<WireArtifact<'a>> {
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut artifacts: Vec<WireArtifact<'a>> = Vec::new();
+    for Shown { report, below } in reports {
+        let artifact = report.about.as_ref().map_or("", |about| about.digest.as_str());
+        let place = *places.entry(artifact).or_insert(artifacts.len());
+        if place == artifacts.len() {
+            let (subject, artifact) = (subject.clone(), artifact.to_owned());
+            artifacts.push(WireArtifact { subject, artifact, results: Vec::new(), artifact_reports: Vec::new() });
+        }
+        let Some(known) = artifacts.get_mut(place) else { continue };
+        known.results.push(WireResult::of(report));
+        if let Some(nested) = &report.nested
+            && known.artifact_reports.is_empty()
+        {
+            known.artifact_reports = by_artifact(nested.subject.to_string().into(), below);
+        }
+    }
+    artifacts
 }
 
 impl WireResult {

@@ -8,7 +8,7 @@ use super::external_data::write_string;
 use crate::{
     executor::Answer,
     reason::{Code, printable},
-    report::{Decision, VerifierReport, Word, wire},
+    report::{Decision, VerifierReport, Word, below, wire},
     telemetry::DecisionLog,
 };
 
@@ -17,6 +17,8 @@ const MAX_LINE_BYTES: usize = 4096;
 /// Longest text of one field from outside; escaping for JSON at most doubles it.
 const MAX_TEXT_BYTES: usize = 512;
 const MAX_REPORT_TEXT_BYTES: usize = 200;
+/// Most reports that are told below one: a line has room for eight or so in all.
+const MAX_NESTED_REPORTS: usize = 3;
 /// What closes a line: the count of reports left out, brackets, line feed.
 const CLOSING_BYTES: usize = 64;
 
@@ -74,11 +76,7 @@ impl Record<'_> {
 
     /// Whether a yes among the reports has a failed check that is only logged.
     fn has_logged(&self) -> bool {
-        let is_logged = |report: &VerifierReport| match &report.word {
-            Word::Yes(verified) => verified.code() == Code::Logged,
-            Word::Not(_) | Word::Waived(_) => false,
-        };
-        self.answer.is_some_and(|answer| answer.verdict.reports.iter().any(is_logged))
+        self.answer.is_some_and(|answer| any_logged(&answer.verdict.reports))
     }
 
     /// As many reports as fit; how many did not is said.
@@ -106,6 +104,14 @@ impl Record<'_> {
     }
 }
 
+fn any_logged(reports: &[VerifierReport]) -> bool {
+    let is_logged = |report: &VerifierReport| match &report.word {
+        Word::Yes(verified) => verified.code() == Code::Logged,
+        Word::Not(_) | Word::Waived(_) => false,
+    };
+    reports.iter().any(is_logged) || below(reports).any(|nested| any_logged(&nested.evidence.reports))
+}
+
 fn write_report(out: &mut Vec<u8>, report: &VerifierReport) {
     let (success, code, message) = match &report.word {
         Word::Not(error) => ("false", error.code(), error.reason()),
@@ -130,7 +136,25 @@ fn write_report(out: &mut Vec<u8>, report: &VerifierReport) {
             failed.map(|failed| format!(r#"{{"check":"{}","code":"{}"}}"#, failed.check(), failed.code())).collect();
         raw(out, "loggedChecks", &format!("[{}]", failed.join(",")));
     }
+    if let Some(nested) = &report.nested {
+        write_nested(out, &nested.evidence.reports);
+    }
     out.push(b'}');
+}
+
+/// What lies below a report: a yes first, at most [`MAX_NESTED_REPORTS`]; how many are left out is said.
+fn write_nested(out: &mut Vec<u8>, reports: &[VerifierReport]) {
+    let (yes, rest): (Vec<_>, Vec<_>) = reports.iter().partition(|report| !matches!(report.word, Word::Not(_)));
+    begin(out, "nestedResults");
+    for (index, report) in yes.into_iter().chain(rest).take(MAX_NESTED_REPORTS).enumerate() {
+        out.push(if index == 0 { b'[' } else { b',' });
+        write_report(out, report);
+    }
+    out.extend_from_slice(if reports.is_empty() { b"[]" } else { b"]" });
+    let omitted = reports.len().saturating_sub(MAX_NESTED_REPORTS);
+    if omitted > 0 {
+        raw(out, "omittedResults", &omitted.to_string());
+    }
 }
 
 /// `,"name":"value"`. `name` is ours.
@@ -160,13 +184,18 @@ mod tests {
 
     use super::*;
     use crate::{
-        report::{Verdict, wire::Rendered},
-        verifier::{Check, Findings, Outcome, Rejection, Verified},
+        oci::{Descriptor, Repository, Subject},
+        report::{Evidence, Nested, Verdict, wire::Rendered},
+        verifier::{Check, Coverage, Findings, Outcome, Rejection, Verified},
     };
 
     const NOW: OffsetDateTime = datetime!(2026-11-21 12:00 UTC);
 
     fn record(expiry: Outcome) -> Value {
+        record_of(vec![report(expiry)])
+    }
+
+    fn report(expiry: Outcome) -> VerifierReport {
         let mut checks: Vec<_> =
             [Check::Integrity, Check::Authenticity, Check::Subject].map(|check| (check, Outcome::Passed)).into();
         checks.push((Check::Expiry, expiry));
@@ -181,10 +210,12 @@ mod tests {
             attested: None,
         };
         let word = Word::Yes(Box::new(Verified::conclude(findings, NOW).unwrap()));
-        let report = VerifierReport { verifier: "notary".into(), kind: "notation", about: None, word };
+        VerifierReport { verifier: "notary".into(), kind: "notation", about: None, word, nested: None }
+    }
+
+    fn record_of(reports: Vec<VerifierReport>) -> Value {
         let decision = Decision::Allow { valid_until: None, stated: None };
-        let verdict =
-            Verdict { subject: None, decision: decision.clone(), policy: String::new(), reports: vec![report] };
+        let verdict = Verdict { subject: None, decision: decision.clone(), policy: String::new(), reports };
         let rendered = Arc::new(Rendered::of("image", &verdict));
         let answer = Answer { verdict: Arc::new(verdict), rendered, cached: false };
         let record = Record {
@@ -209,5 +240,29 @@ mod tests {
         let passed = record(Outcome::Passed);
         assert_eq!((&passed["level"], &passed["verifierReports"][0]["code"]), (&"INFO".into(), &"VERIFIED".into()));
         assert!(passed["verifierReports"][0].get("loggedChecks").is_none(), "{passed}");
+    }
+
+    #[test]
+    fn what_is_attached_to_evidence_is_told_below_it_as_far_as_there_is_room() {
+        let logged = || Outcome::Logged(Rejection::new(Check::Expiry, Code::Expired, "ended"));
+        let refused = || VerifierReport {
+            word: Word::Not(Rejection::new(Check::Integrity, Code::SignatureInvalid, "bad").into()),
+            ..report(Outcome::Passed)
+        };
+        let over = |reports: Vec<VerifierReport>| {
+            let subject = Subject::new(Repository::parse("r.io/app").unwrap(), Descriptor::of("t", b"artifact"));
+            let nested = Nested { subject, evidence: Evidence { reports, coverage: Coverage::Whole } };
+            VerifierReport { nested: Some(Arc::new(nested)), ..report(Outcome::Passed) }
+        };
+        let told = record_of(vec![over(vec![refused(), refused(), refused(), refused(), report(logged())])]);
+        assert_eq!(told["level"], "WARN", "what is only logged below is a warning too");
+        let told = &told["verifierReports"][0];
+        let codes: Vec<_> =
+            told["nestedResults"].as_array().unwrap().iter().map(|below| below["code"].clone()).collect();
+        assert_eq!(codes, ["LOGGED_ONLY", "SIG_INVALID", "SIG_INVALID"], "a yes first");
+        assert_eq!(told["omittedResults"], 2);
+        assert_eq!(record_of(vec![over(vec![])])["verifierReports"][0]["nestedResults"], serde_json::json!([]));
+        let many = record_of((0..20).map(|_| over(vec![refused(), refused(), refused()])).collect());
+        assert!(many["omittedReports"].as_u64().unwrap() > 0 && many.to_string().len() <= MAX_LINE_BYTES, "{many}");
     }
 }

@@ -3,10 +3,13 @@
 //! Rego of the same shape as the published templates: the same rules read the same fields, in our words. Each is asked
 //! about a reply of ours and the reply that Ratify gives in that place, and must decide alike, and as expected.
 
+use std::sync::Arc;
+
 use countersign::{
+    oci::{Descriptor, Repository, Subject},
     reason::Code,
-    report::{About, Decision, Reason, Verdict, VerifierReport, Word, wire::Rendered},
-    verifier::{Check, Findings, Outcome, Rejection, Verified},
+    report::{About, Decision, Evidence, Nested, Reason, Verdict, VerifierReport, Word, wire::Rendered},
+    verifier::{Check, Coverage, Findings, Outcome, Rejection, Verified},
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -216,6 +219,11 @@ fn word(told: &Told) -> Word {
 
 /// What we answer in that place.
 fn ours(success: bool, told: &[Told]) -> Value {
+    ours_below(success, told, None)
+}
+
+/// The same, with words on what is attached to each artifact.
+fn ours_below(success: bool, told: &[Told], below: Option<&[Told]>) -> Value {
     let about = |told: &Told| About {
         digest: "sha256:bb".to_owned(),
         artifact_type: told.artifact_type.to_owned(),
@@ -224,12 +232,20 @@ fn ours(success: bool, told: &[Told]) -> Value {
     };
     let decision =
         if success { Decision::allow(None) } else { Decision::Deny(Reason::new(Code::PolicyUnsatisfied, "words")) };
-    let reports = told.iter().map(|told| VerifierReport {
+    let report = |told: &Told, nested| VerifierReport {
         verifier: "notary".into(),
         kind: told.kind,
         about: Some(about(told)),
         word: word(told),
+        nested,
+    };
+    let nested = below.map(|below| {
+        let reports = below.iter().map(|told| report(told, None)).collect();
+        let subject =
+            Subject::new(Repository::parse("registry.example.com/app").unwrap(), Descriptor::of("t", b"sbom"));
+        Arc::new(Nested { subject, evidence: Evidence { reports, coverage: Coverage::Whole } })
     });
+    let reports = told.iter().map(|told| report(told, nested.clone()));
     let verdict = Verdict { subject: None, decision, policy: "**".to_owned(), reports: reports.collect() };
     let mut bytes = Vec::new();
     Rendered::of(IMAGE, &verdict).write_value(&mut bytes, "t", OffsetDateTime::UNIX_EPOCH);
@@ -254,8 +270,12 @@ fn template(head: &str, errors: &str, body: &str) -> Template {
 
 /// Whether it admits a Pod with the image, given the value under its key.
 fn admits(template: &Template, key: &str, value: &Value) -> bool {
+    admits_where(template, key, value, &json!({ "issuer": ISSUER }))
+}
+
+fn admits_where(template: &Template, key: &str, value: &Value, parameters: &Value) -> bool {
     let reply = json!({ "responses": [[key, value]], "errors": [], "status_code": 200, "system_error": "" });
-    let reviewed = template.review(&pod(&[IMAGE]), &json!({ "issuer": ISSUER }), Answer::Is(reply));
+    let reviewed = template.review(&pod(&[IMAGE]), parameters, Answer::Is(reply));
     assert_eq!(reviewed.requests[0]["keys"], json!([key]));
     reviewed.violations.is_empty()
 }
@@ -308,4 +328,40 @@ fn unsigned_level_below_a_signature_is_refused_by_the_nested_shape() {
     assert!(!admits(&nested, IMAGE, &value));
     value["verifierReports"][0]["nestedResults"] = json!([sbom, theirs_of(&notation(true, ISSUER))]);
     assert!(admits(&nested, IMAGE, &value));
+}
+
+/// Templates that want an SBOM signed find what is attached to it under `nestedResults`, as in Ratify's replies.
+#[test]
+fn templates_for_nested_evidence_decide_by_what_is_attached_to_it() {
+    let sbom = || vec![told(true, "sbom", "application/spdx+json", json!({}))];
+    let wanted = json!({ "require_signature": true });
+    let rows = [
+        ("signed", Some(vec![notation(true, ISSUER)]), true),
+        ("signed among others", Some(vec![notation(false, ISSUER), notation(true, ISSUER)]), true),
+        ("badly signed", Some(vec![notation(false, ISSUER)]), false),
+        ("unsigned", Some(vec![]), false),
+        ("not looked at", None, false),
+    ];
+    for (name, below, expected) in rows {
+        let ours = ours_below(true, &sbom(), below.as_deref());
+        let mut theirs = theirs(true, &sbom());
+        let alone = below.is_none() || expected;
+        if let Some(below) = below {
+            // A nested failure makes the report one.
+            theirs["verifierReports"][0]["isSuccess"] = json!(expected);
+            theirs["verifierReports"][0]["nestedResults"] = below.iter().map(theirs_of).collect();
+        }
+        for (whose, value) in [("Ratify's", theirs), ("our", ours)] {
+            let admitted = admits_where(&template(HEAD, ITEM_ERRORS, SBOM), IMAGE, &value, &wanted);
+            assert_eq!(admitted, expected, "{name}: {whose} reply: {value:#}");
+            let admitted = admits_where(&template(HEAD, ITEM_ERRORS, SBOM), IMAGE, &value, &json!({}));
+            assert_eq!(admitted, alone, "{name}: the template asks for no signature: {whose} reply");
+        }
+    }
+    // The walk over all levels: the image's signature, and below it an unsigned one.
+    let signature = || vec![notation(true, ISSUER)];
+    for (below, expected) in [(vec![notation(true, ISSUER)], true), (vec![notation(false, ISSUER)], false)] {
+        let value = ours_below(true, &signature(), Some(&below));
+        assert_eq!(admits(&template(HEAD, ITEM_ERRORS, NOTATION_NESTED), IMAGE, &value), expected, "{value:#}");
+    }
 }

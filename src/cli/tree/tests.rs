@@ -4,8 +4,8 @@ use time::macros::datetime;
 use super::*;
 use crate::{
     oci::{Descriptor, Digest, Found, Referrer, Repository},
-    report::About,
-    verifier::{Check, Findings, Rejection, Signer, Undecided, VerifyError, Waiver},
+    report::{About, Evidence},
+    verifier::{Check, Coverage, Findings, Rejection, Signer, Undecided, VerifyError, Waiver},
 };
 
 fn subject() -> Subject {
@@ -30,7 +30,7 @@ fn report(content: &str, word: Word) -> VerifierReport {
         layer: None,
         envelope: None,
     };
-    VerifierReport { verifier: "notary".into(), kind: "notation", about: Some(about), word }
+    VerifierReport { verifier: "notary".into(), kind: "notation", about: Some(about), word, nested: None }
 }
 
 fn yes() -> Word {
@@ -62,6 +62,7 @@ fn a_verdict_names_each_artifact_check_signer_reason_and_remedy() {
         kind: "notation",
         about: None,
         word: Word::Waived(Waiver::by_policy("dev")),
+        nested: None,
     };
     let verdicts = [
         (
@@ -83,6 +84,36 @@ fn a_verdict_names_each_artifact_check_signer_reason_and_remedy() {
     }
     write_refusal(&mut out, Style::Plain, "A/B", &Reason::new(Code::RefInvalid, "no reference")).unwrap();
     insta::assert_snapshot!(String::from_utf8(out).unwrap());
+}
+
+#[test]
+fn what_is_attached_to_evidence_stands_below_it() {
+    let over = |report: VerifierReport, reports| {
+        let nested = Nested { subject: subject(), evidence: Evidence { reports, coverage: Coverage::Whole } };
+        VerifierReport { nested: Some(Arc::new(nested)), ..report }
+    };
+    let evidence = |content, word| VerifierReport { verifier: "sbom".into(), kind: "exec", ..report(content, word) };
+    let rejection =
+        |reason: &str| Word::Not(VerifyError::Rejected(Rejection::new(Check::Authenticity, Code::Untrusted, reason)));
+    let signed =
+        over(evidence("one", yes()), vec![report("a", rejection("no certificate is trusted")), report("b", yes())]);
+    // Items of one artifact share what is attached to it.
+    let shared = over(evidence("two", rejection("a package is refused")), vec![report("c", yes())]);
+    let unsigned =
+        over(evidence("three", yes()), vec![VerifierReport { about: None, ..report("", rejection("nothing")) }]);
+    let verdict = Verdict {
+        subject: Some(subject()),
+        decision: Decision::allow(None),
+        policy: "**".into(),
+        reports: vec![signed, shared.clone(), shared, unsigned],
+    };
+    let mut out = Vec::new();
+    write_verdict(&mut out, Style::Plain, "app:1", &verdict).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert_eq!(text.matches("sbom holds, signed by notary").count(), 1, "{text}");
+    assert_eq!(text.matches("sbom does not hold, signed by notary").count(), 1, "{text}");
+    assert_eq!(text.matches("sbom holds, signed by nobody who was asked").count(), 1, "{text}");
+    insta::assert_snapshot!(text);
 }
 
 #[test]

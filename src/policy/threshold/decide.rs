@@ -24,6 +24,15 @@ enum Holding {
     Yes(Grounds),
 }
 
+/// What is decided about.
+#[derive(Debug, Clone, Copy)]
+enum Level {
+    /// The image: the operator's waiver is a yes.
+    Image,
+    /// An artifact that must be signed: a waiver is no signature.
+    Nested,
+}
+
 /// What a yes rests on.
 #[derive(Debug, Clone)]
 enum Grounds {
@@ -34,7 +43,7 @@ enum Grounds {
 
 /// Decides: all of `requirements` must hold. None at all is a no.
 pub(super) fn decide(requirements: &[&Requirement], evidence: &Evidence) -> Decision {
-    let parts = requirements.iter().map(|requirement| evaluate(requirement, evidence)).collect();
+    let parts = requirements.iter().map(|requirement| evaluate(requirement, evidence, Level::Image)).collect();
     // Policies whose scopes tie: each is judged over the evidence as if alone.
     match conjunction(parts) {
         Holding::Yes(Grounds::Evidence(valid_until)) => Decision::allow(valid_until),
@@ -44,16 +53,18 @@ pub(super) fn decide(requirements: &[&Requirement], evidence: &Evidence) -> Deci
     }
 }
 
-fn evaluate(requirement: &Requirement, evidence: &Evidence) -> Holding {
+fn evaluate(requirement: &Requirement, evidence: &Evidence, level: Level) -> Holding {
+    let each = |parts: &[Requirement]| parts.iter().map(|part| evaluate(part, evidence, level)).collect();
     match requirement {
-        Requirement::Verifier(name) => verifier(name, evidence),
+        Requirement::Verifier(name) => verifier(name, evidence, level),
+        Requirement::Signed { evidence: name, by } => signed(name, by, evidence),
         Requirement::Static { action: Action::Pass, message } => Holding::Yes(Grounds::Stated(message.clone())),
         Requirement::Static { action: Action::Fail, message } => {
             Holding::No(Reason::new(Code::StaticFail, message.clone()))
         }
-        Requirement::Any(parts) => disjunction(parts.iter().map(|part| evaluate(part, evidence)).collect()),
+        Requirement::Any(parts) => disjunction(each(parts)),
         Requirement::All(_) | Requirement::AtLeast { .. } if evidence.coverage == Coverage::Cut => cut(),
-        Requirement::All(parts) => conjunction(parts.iter().map(|part| evaluate(part, evidence)).collect()),
+        Requirement::All(parts) => conjunction(each(parts)),
         Requirement::AtLeast { count, of } => at_least(*count, of, evidence),
     }
 }
@@ -68,15 +79,16 @@ fn reports_of<'a>(name: &'a VerifierName, evidence: &'a Evidence) -> impl Iterat
 }
 
 /// A verifier holds when at least one artifact got a yes from it, or it waived; another artifact's no does not undo that.
-fn verifier(name: &VerifierName, evidence: &Evidence) -> Holding {
+fn verifier(name: &VerifierName, evidence: &Evidence, level: Level) -> Holding {
     let mut yes: Option<Until> = None;
-    let (mut open, mut refused) = (None, Vec::new());
+    let (mut open, mut refused, mut waived) = (None, Vec::new(), None);
     for report in reports_of(name, evidence) {
-        match &report.word {
-            Word::Yes(verified) => yes = Some(later(yes, verified.valid_until())),
-            Word::Waived(_) => yes = Some(None),
-            Word::Not(VerifyError::Undecided(undecided)) => open = open.or_else(|| Some(Reason::from(undecided))),
-            Word::Not(VerifyError::Rejected(rejection)) => refused.push(rejection),
+        match (&report.word, level) {
+            (Word::Yes(verified), _) => yes = Some(later(yes, verified.valid_until())),
+            (Word::Waived(_), Level::Image) => yes = Some(None),
+            (Word::Waived(waiver), Level::Nested) => waived = Some(waiver),
+            (Word::Not(VerifyError::Undecided(undecided)), _) => open = open.or_else(|| Some(Reason::from(undecided))),
+            (Word::Not(VerifyError::Rejected(rejection)), _) => refused.push(rejection),
         }
     }
     if let Some(until) = yes {
@@ -85,17 +97,86 @@ fn verifier(name: &VerifierName, evidence: &Evidence) -> Holding {
     if let Some(reason) = open {
         return Holding::Undecided(named(name, &reason));
     }
+    Holding::No(match waived {
+        Some(waiver) => {
+            let message = format!("{name}: waived by trust policy {:?}, which is no signature", waiver.policy());
+            Reason::new(Code::NoSignature, message)
+        }
+        None => nearest(name, &refused),
+    })
+}
+
+/// Why a verifier said no, of all that it refused.
+fn nearest(name: &VerifierName, refused: &[&Rejection]) -> Reason {
     // The nearest miss says most: the rejection that came furthest. Of several the words decide, so that their order does not (R108).
     let rank = |rejection: &&Rejection| (rejection.check(), rejection.code().as_str());
     let nearest = refused.iter().max_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| b.reason().cmp(a.reason())));
-    Holding::No(match nearest {
+    match nearest {
         None => Reason::new(Code::NoSignature, format!("{name}: no evidence was found")),
         Some(nearest) => {
             let others = refused.len().saturating_sub(1);
             let more = if others == 0 { String::new() } else { format!(" (and {others} more refused)") };
             Reason::new(nearest.code(), format!("{name}: {}{more}", nearest.reason()))
         }
-    })
+    }
+}
+
+/// `name` said yes to an artifact, and what is attached to that same artifact satisfies `by`. A yes about one artifact and a
+/// signature of another are nothing together.
+fn signed(name: &VerifierName, by: &Requirement, evidence: &Evidence) -> Holding {
+    let mut yes: Option<Until> = None;
+    let (mut open, mut refused, mut unsigned) = (None, Vec::new(), Vec::new());
+    for report in reports_of(name, evidence) {
+        let until = match &report.word {
+            Word::Yes(verified) => Ok(verified.valid_until()),
+            Word::Not(VerifyError::Undecided(undecided)) => Err(named(name, &Reason::from(undecided))),
+            Word::Not(VerifyError::Rejected(rejection)) => {
+                refused.push(rejection);
+                continue;
+            }
+            Word::Waived(waiver) => {
+                let reason = format!("waived by trust policy {:?}, so that no artifact was looked at", waiver.policy());
+                unsigned.push(Reason::new(Code::NoSignature, reason));
+                continue;
+            }
+        };
+        let below = report.nested.as_ref().map(|nested| evaluate(by, &nested.evidence, Level::Nested));
+        match (until, below) {
+            (_, Some(Holding::No(reason))) => unsigned.push(reason),
+            (Err(reason), _) => open = open.or(Some(reason)),
+            (Ok(_), None) => {
+                let reason = format!("{name}: holds, and nobody looked at what is attached to its artifact");
+                open = open.or_else(|| Some(Reason::new(Code::Internal, reason)));
+            }
+            (Ok(_), Some(Holding::Undecided(reason))) => {
+                let reason = Reason::new(reason.code, format!("{name}: whether it is signed: {}", reason.message));
+                open = open.or(Some(reason));
+            }
+            (Ok(until), Some(Holding::Yes(Grounds::Evidence(signed)))) => {
+                yes = Some(later(yes, earlier(until, signed)))
+            }
+            // A configuration that says so is refused.
+            (Ok(_), Some(Holding::Yes(Grounds::Stated(message)))) => {
+                unsigned.push(Reason::new(Code::NoSignature, message));
+            }
+        }
+    }
+    match (yes, open) {
+        (Some(until), _) => Holding::Yes(Grounds::Evidence(until)),
+        (None, Some(reason)) => Holding::Undecided(reason),
+        (None, None) => Holding::No(why_unsigned(name, by, unsigned).unwrap_or_else(|| nearest(name, &refused))),
+    }
+}
+
+/// Why none of the artifacts that `name` looked at is signed as it must be. `None`: there was none.
+fn why_unsigned(name: &VerifierName, by: &Requirement, unsigned: Vec<Reason>) -> Option<Reason> {
+    let others = unsigned.len().saturating_sub(1);
+    // By their words, so that the order of the reports does not matter (R108).
+    let first = unsigned.into_iter().min_by(|a, b| a.message.cmp(&b.message))?;
+    let code = if first.code == Code::LimitExceeded { first.code } else { Code::EvidenceUnsigned };
+    let more = if others == 0 { String::new() } else { format!(" (and {others} more)") };
+    let message = format!("{name}: the artifact itself is not signed by {by}: {}{more}", first.message);
+    Some(Reason::new(code, message))
 }
 
 fn named(name: &VerifierName, reason: &Reason) -> Reason {

@@ -8,6 +8,8 @@ use crate::{
     verifier::{Check, Findings, Outcome, Rejection, Signer, Undecided, Verified, Waiver},
 };
 
+mod nested;
+
 const NOW: OffsetDateTime = datetime!(2026-01-01 0:00 UTC);
 
 fn yes_until(signer: Option<&str>, valid_until: Until) -> Word {
@@ -44,7 +46,7 @@ fn waived() -> Word {
 
 fn report(verifier: &str, artifact: &str, word: Word) -> VerifierReport {
     let about = Some(About { digest: artifact.into(), artifact_type: String::new(), layer: None, envelope: None });
-    VerifierReport { verifier: verifier.into(), kind: "test", about, word }
+    VerifierReport { verifier: verifier.into(), kind: "test", about, word, nested: None }
 }
 
 fn told(requirement: serde_json::Value, reports: Vec<VerifierReport>, coverage: Coverage) -> Decision {
@@ -228,13 +230,22 @@ fn requirement() -> impl Strategy<Value = serde_json::Value> {
             parts.clone().prop_map(|parts| serde_json::json!({ "any": parts })),
             parts.prop_map(|parts| serde_json::json!({ "all": parts })),
             (1_usize..3).prop_map(|count| serde_json::json!({ "atLeast": count, "of": ["a", "b", "c"] })),
+            ("[a-c]", "[a-c]").prop_map(|(name, by)| serde_json::json!({ "evidence": name, "signedBy": by })),
         ]
     })
 }
 
-fn some_report() -> impl Strategy<Value = VerifierReport> {
+fn flat_report() -> impl Strategy<Value = VerifierReport> {
     let word = prop_oneof!["[x-z]".prop_map(|signer| yes(&signer)), Just(no()), Just(open()), Just(waived()),];
     ("[a-c]", "[1-4]", word).prop_map(|(verifier, artifact, word)| report(&verifier, &artifact, word))
+}
+
+fn some_report() -> impl Strategy<Value = VerifierReport> {
+    let below = prop::option::of(prop::collection::vec(flat_report(), 0..3));
+    (flat_report(), below).prop_map(|(report, below)| match below {
+        None => report,
+        Some(reports) => nested::over(report, reports, Coverage::Whole),
+    })
 }
 
 proptest! {
