@@ -89,7 +89,7 @@ codes! {
     Expired = "EXPIRED", No, "the signature has expired", "Sign again.";
     MetadataMismatch = "METADATA_MISMATCH", No, "required user metadata is missing or differs", "Sign with `--user-metadata` as the policy requires.";
     Revoked = "REVOKED", No, "a certificate of the chain was revoked, or is on hold", "Sign again with a certificate that is not revoked; find out why this one was.";
-    RevocationUnknown = "REVOCATION_UNKNOWN", No, "the authority's OCSP responder does not know a certificate of the chain", "Ask the authority whether it issued this certificate; a CRL that it also publishes would be taken instead.";
+    RevocationUnknown = "REVOCATION_UNKNOWN", No, "the authority's OCSP responder does not know a certificate of the chain, or the certificate names nobody to ask and `noMethod` is `deny`", "Ask the authority whether it issued this certificate; a CRL that it also publishes would be taken instead.";
     BundleMalformed = "BUNDLE_MALFORMED", No, "the Sigstore bundle, signature layer or DSSE envelope is malformed", "Sign again with a current tool; the message names the member.";
     PayloadMalformed = "PAYLOAD_MALFORMED", No, "what was signed is no cosign payload or in-toto statement", "Sign with `cosign sign` or `cosign attest`; the message says what is wrong.";
     PredicateTypeMismatch = "PREDICATE_TYPE_MISMATCH", No, "what was signed is of another type than the verifier asks for", "Attest with the predicate type that the verifier names; an attestation is not a signature.";

@@ -9,6 +9,7 @@
 )]
 
 pub mod conformance;
+pub mod fuzz;
 pub mod layout;
 pub mod notation;
 pub mod pki;
@@ -16,4 +17,5 @@ pub mod provider;
 pub mod registry;
 pub mod shelf;
 pub mod sigstore;
+pub mod upstream;
 pub mod web;

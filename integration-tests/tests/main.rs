@@ -14,6 +14,7 @@ mod codes;
 mod conformance;
 mod cosign;
 mod cosign_fixtures;
+mod fuzz_smoke;
 mod layering;
 mod layout;
 mod mini_sigstore;

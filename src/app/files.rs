@@ -1,8 +1,8 @@
 //! Which files a configuration is made of, and what they hold.
 
 use std::{
-    fs::{self, File},
-    io::Read,
+    fs::{self, File, Metadata},
+    io::{self, Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -11,8 +11,11 @@ use crate::{
     oci::Digest,
 };
 
-/// Most bytes of one file that are looked at; of a larger one its size still counts.
+/// Most bytes of one file that are hashed at every look. Of a larger one, which only a CRL is, its two ends count (a CRL's last
+/// bytes are its signature), its size, and when it was written.
 const MAX_FILE_BYTES: u64 = 4 << 20;
+/// Bytes of a larger file's end.
+const END_BYTES: u64 = 64 << 10;
 /// Most files below a directory.
 const MAX_FILES: usize = 10_000;
 /// Deepest directory below one that is named: `x509/ca/NAME/..data/file` is five.
@@ -90,11 +93,7 @@ fn append(bytes: &mut Vec<u8>, path: &Path, depth: usize, left: &mut usize) {
             "directory".to_owned()
         }
         Ok(metadata) if metadata.is_file() => {
-            let mut content = Vec::new();
-            match File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut content)) {
-                Ok(_) => format!("{} {}", metadata.len(), Digest::sha256(&content)),
-                Err(error) => error.kind().to_string(),
-            }
+            read_file(path, &metadata).unwrap_or_else(|error| error.kind().to_string())
         }
         Ok(_) => "neither file nor directory".to_owned(),
         Err(error) => error.kind().to_string(),
@@ -103,9 +102,55 @@ fn append(bytes: &mut Vec<u8>, path: &Path, depth: usize, left: &mut usize) {
     bytes.push(0);
 }
 
+fn read_file(path: &Path, metadata: &Metadata) -> io::Result<String> {
+    let mut content = Vec::new();
+    let mut file = File::open(path)?;
+    (&mut file).take(MAX_FILE_BYTES).read_to_end(&mut content)?;
+    let size = metadata.len();
+    if size <= MAX_FILE_BYTES {
+        return Ok(format!("{size} {}", Digest::sha256(&content)));
+    }
+    file.seek(SeekFrom::Start(size.saturating_sub(END_BYTES)))?;
+    file.take(END_BYTES).read_to_end(&mut content)?;
+    Ok(format!("{size} {} {:?}", Digest::sha256(&content), metadata.modified()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    type Change = fn(&mut Vec<u8>);
+
+    // REV-08, item 102: a CRL may have 32 MiB
+    #[test]
+    fn a_large_file_changes_with_its_ends_its_size_and_its_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large.crl");
+        let at = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_hours(1);
+        let size = usize::try_from(MAX_FILE_BYTES).unwrap() + 100_000;
+        let written = |change: &dyn Fn(&mut Vec<u8>), modified| {
+            let mut content = vec![7; size];
+            change(&mut content);
+            fs::write(&path, content).unwrap();
+            File::options().append(true).open(&path).unwrap().set_modified(modified).unwrap();
+            fingerprint(std::slice::from_ref(&path))
+        };
+        let first = written(&|_| {}, at);
+        assert_eq!(first, written(&|_| {}, at));
+        let changes: [(&str, Change); 3] = [
+            ("first byte", |it| it[0] = 8),
+            ("last byte", |it| *it.last_mut().unwrap() = 8),
+            ("one more", |it| it.push(7)),
+        ];
+        for (name, change) in changes {
+            assert_ne!(first, written(&change, at), "{name}");
+        }
+        let later = at + std::time::Duration::from_nanos(1);
+        assert_ne!(first, written(&|it| it[size / 2] = 8, later), "within, written later");
+        // A small file is what it holds, whenever it was written: a ConfigMap that is mounted again is no news.
+        let small = |modified| written(&|it| it.truncate(100), modified);
+        assert_eq!(small(at), small(later));
+    }
 
     #[cfg(unix)]
     #[test]

@@ -255,7 +255,7 @@ impl Verifier for Notation {
         let found = if steps.wants_revocation() {
             self.revocation.check(chain, Ask::of(request, signed.scheme())).await
         } else {
-            revocation::unasked(chain)
+            self.revocation.unasked(chain)
         };
         steps.revocation(&found)?;
         let findings = steps.conclude(subject.descriptor())?;

@@ -193,7 +193,7 @@ fn an_expired_list_still_revokes_and_clears_nobody() {
     assert_refused("endless", &asked(&endless.der(&pki.root_key), &pki.question(), None), "no nextUpdate");
 }
 
-// Items 95, 98; REV-10
+// Item 95, item 98; REV-10
 #[test]
 fn entries_for_one_certificate_are_weighed() {
     let pki = authority();

@@ -45,7 +45,7 @@ fn assert_refused(name: &str, response: &[u8], question: &Question<'_>, part: &s
 
 const GOOD: Result<Status, String> = Ok(Status::Good);
 
-// REV-02, REV-03, items 90, 92
+// REV-02, REV-03, item 90, item 92
 #[test]
 fn answers_of_another_writer_verify() {
     let (root, rsa) = (one(vector!("root.pem")), one(vector!("rsa.pem")));
@@ -83,7 +83,7 @@ fn answers_of_another_writer_verify() {
     assert_eq!(Request::new(&leaf, &root).unwrap().der(), vector!("request.der"));
 }
 
-// Items 90, 92; REV-02, REV-03, REV-04, REV-06
+// Item 90, item 92; REV-02, REV-03, REV-04, REV-06
 #[test]
 #[expect(clippy::too_many_lines, reason = "one table")]
 fn only_a_fresh_answer_of_an_authorised_responder_counts() {
@@ -168,7 +168,7 @@ fn only_a_fresh_answer_of_an_authorised_responder_counts() {
     assert_eq!(said(&root(&v1), &question).map(|statement| statement.status), GOOD);
 }
 
-// REV-04: both ends count
+// REV-04, REV-05: both ends count, and nothing else bounds how old a good answer may be
 #[test]
 fn an_answer_counts_from_this_update_to_next_update() {
     let pki = authority();

@@ -137,7 +137,7 @@ fn check_validity(chain: &[Certificate], moments: &[OffsetDateTime]) -> Result<(
 }
 
 /// RFC 3161 §2.3: the purpose is timeStamping, it alone, and critical. Key usages as of `notation.md` 3.3.
-fn check_signer(signer: &Certificate, profile: Profile) -> Result<(), String> {
+pub(super) fn check_signer(signer: &Certificate, profile: Profile) -> Result<(), String> {
     let extensions = signer.extensions();
     let Some(usage) = extensions.extended_key_usage() else { return Err("has no extKeyUsage timeStamping".to_owned()) };
     if !usage.critical {

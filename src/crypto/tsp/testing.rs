@@ -104,6 +104,8 @@ pub(crate) struct Draft {
     /// contentType and messageDigest are added in front of these, where `core` says so.
     pub(crate) attributes: Vec<Vec<u8>>,
     pub(crate) core: bool,
+    /// Whether there are signed attributes; without them the content itself is signed.
+    pub(crate) attributed: bool,
     /// What is sent is sorted as DER asks; and what is signed.
     pub(crate) sorted: (bool, bool),
     pub(crate) signature_algorithm: Vec<u8>,
@@ -133,6 +135,7 @@ impl Draft {
             digest: SHA256,
             attributes: vec![certificate_id(&signer)],
             core: true,
+            attributed: true,
             sorted: (true, true),
             signature_algorithm: tlv(0x30, &oid(ECDSA_SHA256)),
             unsigned: Vec::new(),
@@ -183,12 +186,13 @@ impl Draft {
             }
             list.concat()
         };
-        let signature = key.sign(&tlv(0x31, &in_order(self.sorted.1))).unwrap();
+        let message = if self.attributed { tlv(0x31, &in_order(self.sorted.1)) } else { info };
+        let signature = key.sign(&message).unwrap();
         let signer = [
             tlv(2, &[self.signer_version]),
             self.signer_id.clone(),
             algorithm(self.digest),
-            tlv(0xa0, &in_order(self.sorted.0)),
+            if self.attributed { tlv(0xa0, &in_order(self.sorted.0)) } else { Vec::new() },
             self.signature_algorithm.clone(),
             tlv(4, &signature),
             self.unsigned.clone(),

@@ -50,7 +50,7 @@ fn read(name: &str, bytes: &[u8]) -> Timestamp {
 
 type Change<'a> = Box<dyn FnOnce(&mut Draft) + 'a>;
 
-// R90 (imprints, fractions of a second); items 79, 83
+// R90 (imprints, fractions of a second); item 79, item 83
 #[test]
 fn tokens_of_another_writer_verify() {
     let root = certificates_from_file_bytes(include_bytes!("vectors/root.pem")).unwrap();
@@ -149,7 +149,7 @@ fn accuracy_is_what_the_token_says_or_what_its_policy_does() {
     }
 }
 
-// Items 77, 82; R90, REV-13, X-18: what is no token at all
+// Item 77, item 82; R90, REV-13, X-18: what is no token at all
 #[test]
 fn whatever_is_not_one_granted_token_by_one_signer_is_not_read() {
     let issued = authority();
@@ -174,6 +174,7 @@ fn whatever_is_not_one_granted_token_by_one_signer_is_not_read() {
         ("SignerInfo 1 by key", "SignerInfo has version 1", Box::new(|it| it.signer_id = tlv(0x80, &[1]))),
         ("none that is read", "version 3", Box::new(|it| (it.signer_version, it.more_signers) = (3, tlv(0x30, &[])))),
         ("a signer that is none", "in its signers", Box::new(|it| it.more_signers = tlv(5, &[]))),
+        ("no signed attributes", "no signed attribute", Box::new(|it| it.attributed = false)),
         ("5 signers", "more than 4 signers", Box::new(|it| it.more_signers = tlv(0x30, &[]).repeat(4))),
         ("11 certificates", "more than 10 cert", Box::new(|it| it.certificates = certificate.repeat(11))),
         ("attribute certificate", "certificate 0 of", Box::new(|it| it.certificates = tlv(0xa2, &[]))),
@@ -243,7 +244,7 @@ fn only_der_of_the_right_kind_and_size_is_read() {
     assert!(matches!(large, TspError::TooLarge { .. }) && large.code() == Code::LimitExceeded);
 }
 
-// Items 78, 81, 82; REV-13, R90
+// Item 78, item 81, item 82; REV-13, R90
 #[test]
 fn a_token_that_does_not_vouch_for_itself_is_refused() {
     let issued = authority();

@@ -101,7 +101,7 @@ impl Identity {
                 return Err(IdentityError::Missing { attribute });
             }
         }
-        Ok(Self { text: text.trim().to_owned(), attributes })
+        Ok(Self { text: trimmed(text).to_owned(), attributes })
     }
 
     /// Whether every attribute of the identity is the subject's, value by value, in whatever order.
@@ -163,6 +163,13 @@ impl SubjectAttributes {
         let whole = MANDATORY.iter().all(|name| found.get(name).is_some_and(|value| !value.is_empty()));
         whole.then_some(Self(found))
     }
+}
+
+/// Without the spaces around it, but for one that is escaped: what is printed must be read as the same.
+fn trimmed(text: &str) -> &str {
+    let text = text.trim_start_matches(' ');
+    let end = text.trim_end_matches(' ');
+    if end.ends_with('\\') { text } else { end }
 }
 
 /// Splits at unescaped `,` and `;`; an unescaped `+` is refused.
@@ -359,6 +366,19 @@ mod tests {
         let narrow = parse("CN=a,C=DE,ST=B,O=X");
         assert!(wide.overlaps(&narrow) && narrow.overlaps(&wide) && wide.overlaps(&wide));
         assert!(!narrow.overlaps(&parse("CN=b,C=DE,ST=B,O=X")));
+    }
+
+    // Item 53
+    #[test]
+    fn what_is_printed_is_read_as_the_same() {
+        for text in
+            ["  C=DE,ST=B,O=X  ", "C=DE,ST=B,O=X\\ ", "C=DE,ST=B,O=X\\   ", "C=DE,ST=B,O=X\\\\ ", "C=DE,ST=B,O=X\n"]
+        {
+            let identity = Identity::parse(text).unwrap();
+            let again = Identity::parse(&identity.to_string()).unwrap();
+            assert_eq!(identity.attributes, again.attributes, "{text:?}");
+            assert_eq!(again.to_string(), identity.to_string(), "{text:?}");
+        }
     }
 
     proptest! {

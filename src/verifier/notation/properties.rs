@@ -1,5 +1,5 @@
-//! Item 109: whatever a stranger writes is read or refused, never a panic. The readers of tokens, CRLs and OCSP answers
-//! come with those checks.
+//! Item 109: whatever a stranger writes is read or refused, never a panic. Tokens, CRLs and OCSP answers: beside their readers.
+//! All of them, as a fuzzer sees them: `integration-tests/src/fuzz.rs`.
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 

@@ -24,6 +24,7 @@ use tokio::{runtime::Handle, time::Instant};
 use self::{
     decide::{CertificateRevocation, Standing},
     folder::Folder,
+    inquiry::Found,
     metrics::Metrics,
     preloaded::{Fault, Preloaded},
     shelf::{Shelf, Way},
@@ -45,7 +46,7 @@ mod source;
 pub(crate) mod testing;
 
 pub use client::{RevocationClient, RevocationClientError, RevocationRequest};
-pub use config::{Mode, RevocationConfig};
+pub use config::{Mode, NoMethod, RevocationConfig};
 pub(super) use decide::ChainRevocation;
 
 /// For when and how long a chain is asked about.
@@ -118,6 +119,7 @@ pub struct RevocationOutside {
 #[derive(Debug, Clone, Default)]
 pub struct Revocation {
     preloaded: Arc<Preloaded>,
+    no_method: NoMethod,
     /// `None`: nobody is asked.
     online: Option<Arc<Online>>,
 }
@@ -140,7 +142,7 @@ impl Revocation {
             return Err(vec![(member.to_owned(), why)]);
         }
         let (preloaded, warnings) = Preloaded::load(config, base)?;
-        Ok((Self { preloaded: Arc::new(preloaded), online: None }, warnings))
+        Ok((Self { preloaded: Arc::new(preloaded), no_method: config.no_method, online: None }, warnings))
     }
 
     /// Lets those be asked whom certificates name.
@@ -174,13 +176,18 @@ impl Revocation {
             _ => None,
         });
         let asked = issued.enumerate().map(async |(position, (certificate, issuer))| {
-            let (standing, fallback, again) = self.inquire(certificate, issuer, ask).await;
+            let Found { standing, method, fallback, again } = self.inquire(certificate, issuer, ask).await;
             let subject = certificate.subject().to_text();
-            (CertificateRevocation { position, subject, standing, fallback }, again)
+            (CertificateRevocation { position, subject, standing, method, fallback }, again)
         });
         let (certificates, again): (Vec<_>, Vec<_>) = join_all(asked).await.into_iter().unzip();
         let again = again.into_iter().flatten().min().map(|wait| ask.now.saturating_add(later(wait)));
-        ChainRevocation { certificates, again }
+        ChainRevocation { certificates, again, no_method: self.no_method }
+    }
+
+    /// What is known of a chain that nobody may be asked about, because it is not trusted (item 101, SSRF).
+    pub(super) fn unasked(&self, chain: &[Certificate]) -> ChainRevocation {
+        ChainRevocation { no_method: self.no_method, ..unasked(chain) }
     }
 
     /// Fetches ahead of time what is in use and will soon be old. Ends when all of it has been asked for.
@@ -191,7 +198,7 @@ impl Revocation {
     }
 }
 
-/// What is known of a chain that nobody may be asked about, because it is not trusted (item 101, SSRF).
+/// [`Revocation::unasked`] where a certificate that names nobody is worth a warning.
 pub(super) fn unasked(chain: &[Certificate]) -> ChainRevocation {
     let issued = chain.len().saturating_sub(1);
     let certificates = chain.iter().take(issued).enumerate().map(|(position, certificate)| {
@@ -200,9 +207,10 @@ pub(super) fn unasked(chain: &[Certificate]) -> ChainRevocation {
         } else {
             Standing::NonRevokable
         };
-        CertificateRevocation { position, subject: certificate.subject().to_text(), standing, fallback: None }
+        let subject = certificate.subject().to_text();
+        CertificateRevocation { position, subject, standing, method: "none", fallback: None }
     });
-    ChainRevocation { certificates: certificates.collect(), again: None }
+    ChainRevocation { certificates: certificates.collect(), again: None, no_method: NoMethod::Warn }
 }
 
 fn later(wait: std::time::Duration) -> time::Duration {

@@ -132,6 +132,8 @@ pub(super) struct Steps<'a> {
     made: Vec<(Check, Outcome)>,
     /// What all steps that passed rest on.
     holds: Holds,
+    /// By what each certificate is known not to be revoked, leaf first.
+    methods: Vec<&'static str>,
 }
 
 impl<'a> Steps<'a> {
@@ -153,7 +155,8 @@ impl<'a> Steps<'a> {
         let subject = signed.chain().leaf().subject().to_text();
         let warnings = signed.chain().warnings().iter().map(ToString::to_string).collect();
         let holds = Holds { until: None, warnings };
-        Self { signed, terms, subject, made: vec![(Check::Integrity, Outcome::Passed)], holds }
+        let made = vec![(Check::Integrity, Outcome::Passed)];
+        Self { signed, terms, subject, made, holds, methods: Vec::new() }
     }
 
     fn action(&self, validation: Validation) -> Action {
@@ -236,6 +239,7 @@ impl<'a> Steps<'a> {
         if self.action(Validation::Revocation) != Action::Skip {
             let until = self.until(found);
             self.holds.join(Holds { until, warnings: Vec::new() });
+            self.methods = found.methods();
         }
         let warnings = not_revoked(found, "");
         self.settle(Validation::Revocation, warnings.map(|warnings| Holds { until: None, warnings }))
@@ -281,6 +285,9 @@ impl<'a> Steps<'a> {
         if self.passed(Check::Authenticity) {
             extensions.insert("Issuer".to_owned(), Value::from(leaf.issuer().to_text()));
             extensions.insert("SN".to_owned(), Value::from(self.subject.clone()));
+            if self.passed(Check::Revocation) && !self.methods.is_empty() {
+                extensions.insert("revocation".to_owned(), Value::from(self.methods.clone()));
+            }
             // The text, not the bytes: one subject in two string types is one signer.
             let subject = Digest::sha256(self.subject.as_bytes());
             let identity = format!("{}:{}", root.spki_sha256(), subject.hex());

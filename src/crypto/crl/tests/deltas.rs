@@ -11,7 +11,7 @@ fn merged(pki: &Authority, base: &Draft, delta: &Draft, now: OffsetDateTime) -> 
     is_revoked(merged.and_then(|crl| crl.lookup(&Question { now, ..pki.question() }, None)))
 }
 
-// Items 95, 96; REV-10
+// Item 95, item 96; REV-10
 #[test]
 fn a_delta_adds_and_takes_back() {
     let pki = authority();

@@ -252,6 +252,34 @@ fn one_good_path_is_enough() {
     assert!(by(&[&issued.der[0], &expired]).contains("was valid until"));
 }
 
+// Item 84: the Notary Project's key sizes, exactly; by the certificate alone, since nobody can sign with some of these
+#[test]
+fn a_signer_s_key_has_one_of_the_sizes_of_the_notary_project() {
+    let (root, root_key) = (ca("tsa root", None), key());
+    let by = Issuer::from_params(&root, &root_key);
+    let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/src/crypto/x509/vectors");
+    let of = |name: &str| {
+        let pem = std::fs::read(format!("{vectors}/{name}.pem")).unwrap();
+        let [known] = <[_; 1]>::try_from(certificates_from_file_bytes(&pem).unwrap()).unwrap();
+        let spki = rcgen::SubjectPublicKeyInfo::from_der(known.public_key().spki()).unwrap();
+        Certificate::parse(signer("tsa").signed_by(&spki, &by).unwrap().der()).unwrap()
+    };
+    for (name, is_one) in [
+        ("key-rsa-1024", false),
+        ("key-rsa-2047", false),
+        ("key-rsa-2056", false),
+        ("key-rsa-8192", false),
+        ("key-rsa-exponent-3", false),
+        ("rsa-pkcs1-sha256", true),
+        ("ecdsa-p-256-sha256", true),
+        ("ecdsa-p-384-sha384", true),
+    ] {
+        let judged = path::check_signer(&of(name), Profile::Notary);
+        let refused = judged.as_ref().is_err_and(|why| why.contains("has a key that must not sign"));
+        assert!(if is_one { judged.is_ok() } else { refused }, "{name}: {judged:?}");
+    }
+}
+
 // Item 84, R56: keys that sign nothing here
 #[test]
 fn a_signer_has_a_key_that_may_sign() {

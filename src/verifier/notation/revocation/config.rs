@@ -20,12 +20,27 @@ pub enum Mode {
     Online,
 }
 
+/// What becomes of a certificate that names nobody who could revoke it: no OCSP responder, no CRL (REV-01).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NoMethod {
+    /// It counts as not revoked, and nothing is said.
+    Allow,
+    /// It fails revocation.
+    Deny,
+    /// It counts as not revoked, as the Notary Project has it, with a warning.
+    #[default]
+    Warn,
+}
+
 /// `revocation` of a verifier of type `notation`. Paths are relative to the configuration file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RevocationConfig {
     /// Whether anybody is asked. Default: `online`.
     pub mode: Mode,
+    /// What becomes of a certificate that names nobody to ask. Default: `warn`.
+    pub no_method: NoMethod,
     /// The only hosts that are asked, as host patterns; one that is named may have a private or loopback address, `*` is any
     /// other public host. Default: any public host, at port 80.
     pub allow_hosts: Vec<String>,
@@ -48,6 +63,7 @@ impl Default for RevocationConfig {
     fn default() -> Self {
         Self {
             mode: Mode::Online,
+            no_method: NoMethod::Warn,
             allow_hosts: Vec::new(),
             proxy: None,
             crl_files: Vec::new(),

@@ -15,6 +15,7 @@
 
 use time::OffsetDateTime;
 
+use super::config::NoMethod;
 use crate::{
     reason::{Code, printable},
     verifier::Until,
@@ -73,6 +74,15 @@ pub(super) fn standing(ocsp: Word, crl: Word) -> (Standing, Option<String>) {
     }
 }
 
+/// By what a certificate's standing is known: `ocsp`, `crl`, or `none`.
+pub(super) const fn method(ocsp: &Word, crl: &Word) -> &'static str {
+    match (ocsp, crl) {
+        (Word::Unavailable(_) | Word::Unknown(_) | Word::Unnamed, Word::Good(_) | Word::Revoked(_)) => "crl",
+        (Word::Good(_) | Word::Revoked(_) | Word::Unknown(_), _) => "ocsp",
+        (Word::Unavailable(_) | Word::Unnamed, _) => "none",
+    }
+}
+
 /// What is known of one certificate of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct CertificateRevocation {
@@ -81,6 +91,8 @@ pub(in super::super) struct CertificateRevocation {
     /// Its subject.
     pub(super) subject: String,
     pub(super) standing: Standing,
+    /// By what that is known.
+    pub(super) method: &'static str,
     /// Why CRLs stood in for OCSP.
     pub(super) fallback: Option<String>,
 }
@@ -92,6 +104,8 @@ pub(in super::super) struct ChainRevocation {
     pub(super) certificates: Vec<CertificateRevocation>,
     /// When it would be asked again, where something may have changed by then.
     pub(super) again: Until,
+    /// What becomes of certificates that name nobody to ask.
+    pub(super) no_method: NoMethod,
 }
 
 /// Why a chain is not known to be good.
@@ -112,7 +126,7 @@ impl ChainRevocation {
         let mut trouble: Option<Trouble> = None;
         let mut warnings = Vec::new();
         for certificate in &self.certificates {
-            let CertificateRevocation { position, subject, standing, fallback } = certificate;
+            let CertificateRevocation { position, subject, standing, fallback, method: _ } = certificate;
             let who = format!("certificate {position} ({:?})", printable(subject, 128));
             let found = match standing {
                 Standing::Good(_) => {
@@ -121,10 +135,17 @@ impl ChainRevocation {
                     }
                     continue;
                 }
-                Standing::NonRevokable => {
-                    warnings.push(format!("{who} names no revocation server: it cannot be revoked"));
-                    continue;
-                }
+                Standing::NonRevokable => match self.no_method {
+                    NoMethod::Allow => continue,
+                    NoMethod::Deny => {
+                        let reason = format!("{who} names no revocation server, which noMethod denies");
+                        Trouble { code: Code::RevocationUnknown, reason }
+                    }
+                    NoMethod::Warn => {
+                        warnings.push(format!("{who} names no revocation server: it cannot be revoked"));
+                        continue;
+                    }
+                },
                 Standing::Revoked(how) => Trouble { code: Code::Revoked, reason: format!("{who} is revoked: {how}") },
                 Standing::Unknown(why) => {
                     let reason = format!("{who} is unknown to those who should know it: {why}");
@@ -140,6 +161,11 @@ impl ChainRevocation {
             }
         }
         trouble.map_or(Ok(warnings), Err)
+    }
+
+    /// By what the standing of each is known, leaf first; for the report (REV-01).
+    pub(in super::super) fn methods(&self) -> Vec<&'static str> {
+        self.certificates.iter().map(|certificate| certificate.method).collect()
     }
 
     /// Until when it stays true: the evidence's own end, or when it would be asked again.

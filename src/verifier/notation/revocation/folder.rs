@@ -61,9 +61,14 @@ impl Folder {
     fn make_room(&self, size: u64) -> io::Result<()> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.0)?.flatten() {
-            let metadata = entry.metadata()?;
-            if metadata.is_file() {
-                files.push((metadata.modified()?, metadata.len(), entry.path()));
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_file() => {
+                    files.push((metadata.modified()?, metadata.len(), entry.path()));
+                }
+                Ok(_) => {}
+                // Another writer's, moved to its place since.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
         files.sort();
@@ -73,7 +78,10 @@ impl Folder {
             if bytes <= MAX_ALL_BYTES && left < MAX_FILES {
                 break;
             }
-            fs::remove_file(path)?;
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
             bytes = bytes.saturating_sub(length);
             left = left.saturating_sub(1);
         }
@@ -92,5 +100,84 @@ pub(super) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
         Ok(bytes)
     } else {
         Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {MAX_FILE_BYTES} bytes")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use tempfile::tempdir;
+
+    use super::*;
+
+    /// The clock of the file system, a little later.
+    fn now(dir: &Path) -> OffsetDateTime {
+        OffsetDateTime::from(fs::metadata(dir).unwrap().modified().unwrap()) + Duration::from_mins(1)
+    }
+
+    // Item 102: concurrent writers, CVE-2024-51491
+    #[test]
+    fn who_reads_beside_many_writers_sees_one_of_them_whole() {
+        let dir = tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        let of = |writer: u8| vec![writer; 200_000];
+        folder.write("it", &of(0)).unwrap();
+        let now = now(dir.path());
+        thread::scope(|scope| {
+            for writer in 1..5 {
+                let folder = folder.clone();
+                scope.spawn(move || (0..20).for_each(|_| folder.write("it", &of(writer)).unwrap()));
+            }
+            for _ in 0..200 {
+                let (bytes, _) = folder.read("it", now).unwrap();
+                assert!(bytes.len() == 200_000 && bytes.iter().all(|byte| *byte == bytes[0]), "torn");
+            }
+        });
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["it"], "nothing half done stays behind");
+    }
+
+    // Item 102: a directory that cannot be written, or read
+    #[test]
+    fn what_cannot_be_written_is_an_error_and_what_cannot_be_read_is_a_miss() {
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("kept");
+        let folder = Folder::open(&path).unwrap();
+        folder.write("it", b"one").unwrap();
+        let now = now(dir.path());
+        assert_eq!(folder.read("it", now).map(|(bytes, _)| bytes), Some(b"one".to_vec()));
+        assert!(folder.read("other", now).is_none());
+        // A directory in its place can be neither read nor replaced, by nobody.
+        fs::remove_file(path.join("it")).unwrap();
+        fs::create_dir(path.join("it")).unwrap();
+        fs::write(path.join("it/file"), b"").unwrap();
+        assert!(folder.read("it", now).is_none());
+        assert!(folder.write("it", b"two").is_err());
+        assert!(fs::read_dir(&path).unwrap().count() == 1, "what was half done is gone");
+        fs::remove_dir_all(&path).unwrap();
+        assert!(folder.write("it", b"two").is_err() && folder.read("it", now).is_none());
+        // A file where the directory should be.
+        fs::write(&path, b"").unwrap();
+        assert!(Folder::open(&path).is_err());
+    }
+
+    #[test]
+    fn the_oldest_make_room() {
+        let dir = tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        for (age, name) in [(3, "oldest"), (2, "older"), (1, "young")] {
+            folder.write(name, &[0]).unwrap();
+            let file = File::options().append(true).open(dir.path().join(name)).unwrap();
+            // Sparse: it weighs what it says and takes no place.
+            file.set_len(MAX_ALL_BYTES / 3).unwrap();
+            let at = now(dir.path()) - Duration::from_hours(age);
+            file.set_modified(at.into()).unwrap();
+        }
+        folder.write("new", &[0; 100]).unwrap();
+        let is_there = |name: &str| dir.path().join(name).exists();
+        assert!(!is_there("oldest") && is_there("older") && is_there("young") && is_there("new"));
+        assert!(folder.write("huge", &vec![0; usize::try_from(MAX_FILE_BYTES).unwrap() + 1]).is_err());
+        assert!(is_there("older"), "what is not written takes nobody's place");
     }
 }

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{
     Ask, Online, Revocation,
-    decide::{Standing, Word, standing, wants_crl},
+    decide::{Standing, Word, method, standing, wants_crl},
     source::{CrlSource, OcspSource, question},
 };
 use crate::{
@@ -30,14 +30,28 @@ struct Subject<'a> {
 /// What was said, and when it would be asked again.
 type Said = (Word, Option<Duration>);
 
+/// What is known of a certificate.
+pub(super) struct Found {
+    pub(super) standing: Standing,
+    /// By what.
+    pub(super) method: &'static str,
+    /// Why CRLs stood in for OCSP.
+    pub(super) fallback: Option<String>,
+    /// When it would be asked again.
+    pub(super) again: Option<Duration>,
+}
+
+impl Found {
+    fn of(ocsp: Word, crl: Word, again: Option<Duration>) -> Self {
+        let method = method(&ocsp, &crl);
+        let (standing, fallback) = standing(ocsp, crl);
+        Self { standing, method, fallback, again }
+    }
+}
+
 impl Revocation {
-    /// What is known of a certificate; why CRLs stood in for OCSP; when it would be asked again.
-    pub(super) async fn inquire(
-        &self,
-        certificate: &Certificate,
-        issuer: &Certificate,
-        ask: Ask,
-    ) -> (Standing, Option<String>, Option<Duration>) {
+    /// What is known of a certificate.
+    pub(super) async fn inquire(&self, certificate: &Certificate, issuer: &Certificate, ask: Ask) -> Found {
         let subject = Subject { certificate, issuer, ask };
         let addresses = match certificate.revocation_addresses() {
             Ok(addresses) => addresses,
@@ -49,15 +63,13 @@ impl Revocation {
                         Word::Unavailable(reason::chain(&error))
                     }
                 };
-                let (standing, fallback) = standing(Word::Unnamed, crl);
-                return (standing, fallback, None);
+                return Found::of(Word::Unnamed, crl, None);
             }
         };
         let (ocsp, again) = self.ocsp(subject, &addresses).await;
         let (crl, crl_again) =
             if wants_crl(&ocsp) { self.crl(subject, &addresses).await } else { (Word::Unnamed, None) };
-        let (standing, fallback) = standing(ocsp, crl);
-        (standing, fallback, again.into_iter().chain(crl_again).min())
+        Found::of(ocsp, crl, again.into_iter().chain(crl_again).min())
     }
 
     /// What responders say, and responses at hand.

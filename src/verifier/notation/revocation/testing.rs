@@ -14,8 +14,8 @@ use time::OffsetDateTime;
 use tokio::{runtime::Handle, sync::Barrier, time::Instant};
 
 use super::{
-    Ask, Revocation, RevocationClient, RevocationClientError, RevocationConfig, RevocationEvidence, RevocationOutside,
-    RevocationRequest,
+    Ask, NoMethod, Revocation, RevocationClient, RevocationClientError, RevocationConfig, RevocationEvidence,
+    RevocationOutside, RevocationRequest,
     decide::{CertificateRevocation, ChainRevocation, Standing},
 };
 use crate::crypto::{
@@ -198,7 +198,8 @@ pub(in super::super) fn revoked(chain: &[Certificate], position: Option<usize>) 
             Some(position) if position == at => Standing::Revoked("by the test".to_owned()),
             Some(_) | None => Standing::Good(EVIDENCE_END),
         },
+        method: "crl",
         fallback: None,
     });
-    ChainRevocation { certificates: known.collect(), again: None }
+    ChainRevocation { certificates: known.collect(), again: None, no_method: NoMethod::Warn }
 }

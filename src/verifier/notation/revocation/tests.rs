@@ -74,7 +74,7 @@ const REVOKED: Option<Code> = Some(Code::Revoked);
 const UNKNOWN: Option<Code> = Some(Code::RevocationUnknown);
 const OPEN: Option<Code> = Some(Code::RevocationUnavailable);
 
-// Items 90, 91, 92, 94; REV-02, REV-03, REV-04, REV-06, REV-07, REV-08
+// Item 90, item 91, item 92, item 94; REV-02, REV-03, REV-04, REV-06, REV-07, REV-08
 #[tokio::test]
 async fn each_answer_of_responder_and_list_has_its_outcome() {
     for (ocsp, crl, expected, asked) in [

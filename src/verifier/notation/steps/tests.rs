@@ -371,7 +371,7 @@ fn subject_and_metadata_are_enforced_at_every_level() {
     }
 }
 
-// item 104, item 105; ENV-40
+// item 104, item 105; ENV-40; PLG-14: it is never run, so it cannot leave a critical attribute out
 #[test]
 fn a_plugin_is_refused_by_name_at_every_level() {
     let world = World::new();

@@ -111,7 +111,22 @@ fn verify_token(signed: &Signed, terms: &Terms<'_>) -> Result<VerifiedTime, Fail
     let timestamp = Timestamp::from_token(token).map_err(|error| refused(&error))?;
     let anchors = anchors(terms)?;
     let trust = Trust { anchors: &anchors, known: &[], embedded: Embedded::Use, profile: Profile::Notary };
-    timestamp.verify(signed.signature(), &trust).map_err(|error| refused(&error))
+    let verified = timestamp.verify(signed.signature(), &trust).map_err(|error| refused(&error))?;
+    check_past(&verified, terms.now)?;
+    Ok(verified)
+}
+
+/// Nobody can have seen the signature in the future: such a token says nothing about now, nor, under `--at`, about then.
+fn check_past(verified: &VerifiedTime, now: OffsetDateTime) -> Result<(), Failure> {
+    if verified.time().saturating_sub(accuracy(verified)) <= now {
+        return Ok(());
+    }
+    let (time, now) = (rfc3339(verified.time()), rfc3339(now));
+    Err(Failure::new(Code::TimestampInvalid, format!("the timestamp is of the future: of {time}, and it is {now}")))
+}
+
+fn accuracy(verified: &VerifiedTime) -> Duration {
+    Duration::try_from(verified.accuracy()).unwrap_or(Duration::MAX)
 }
 
 fn refused(error: &TspError) -> Failure {
@@ -130,8 +145,7 @@ fn anchors(terms: &Terms<'_>) -> Result<Vec<Certificate>, Failure> {
 /// The whole span in which the signature may have been timestamped lies in the validity of each certificate, ends included
 /// (item 80).
 fn check_validity(certificates: &[Certificate], verified: &VerifiedTime) -> Result<(), Failure> {
-    let accuracy = Duration::try_from(verified.accuracy()).unwrap_or(Duration::MAX);
-    let time = verified.time();
+    let (time, accuracy) = (verified.time(), accuracy(verified));
     let span = [time.saturating_sub(accuracy), time.saturating_add(accuracy)];
     let Some(outside) = span.into_iter().find_map(|moment| chain::outside_validity(certificates, moment)) else {
         return Ok(());

@@ -94,7 +94,7 @@ fn told(outcome: &Result<Verified, VerifyError>) -> String {
     }
 }
 
-// Items 100, 101; REV-09
+// Item 100, item 101; REV-09, REV-15
 #[tokio::test]
 async fn the_level_decides_what_a_revocation_means_and_strangers_are_not_asked_about() {
     for (policy, listed, expected, asked) in [
@@ -118,6 +118,11 @@ async fn the_level_decides_what_a_revocation_means_and_strangers_are_not_asked_a
         let outcome = signed.verify(policy).await;
         assert_eq!(told(&outcome), expected, "{policy} {listed:?}: {outcome:?}");
         assert_eq!(signed.web.asked().len(), asked, "{policy} {listed:?}");
+        // REV-01: by what each certificate is known to be good.
+        if let Ok(verified) = &outcome {
+            let methods = (expected == "yes" && asked > 0).then(|| json!(["crl"]));
+            assert_eq!(verified.extensions().get("revocation"), methods.as_ref(), "{policy} {listed:?}");
+        }
         // Item 107: a reader is told which policy and whose certificate.
         if let Err(error) = &outcome {
             assert!(error.reason().contains(policy) && error.reason().contains("CN=signer"), "{}", error.reason());

@@ -26,7 +26,7 @@ fn name(standing: &Standing) -> &'static str {
     }
 }
 
-// Items 89, 90, 91, 94; REV-02, REV-04, REV-06, REV-07
+// Item 89, item 90, item 91, item 94; REV-02, REV-04, REV-06, REV-07
 #[test]
 fn each_pair_of_words_has_its_standing() {
     for (ocsp, crl, expected, falls_back) in [
@@ -47,8 +47,16 @@ fn each_pair_of_words_has_its_standing() {
         ("unnamed", "unavailable", "unavailable", false),
         ("unnamed", "unnamed", "nonRevokable", false),
     ] {
+        let by = method(&word(ocsp), &word(crl));
         let (standing, fallback) = standing(word(ocsp), word(crl));
         assert_eq!((name(&standing), fallback.is_some()), (expected, falls_back), "{ocsp} {crl}");
+        // REV-01: the report names the method.
+        let known = match (ocsp, name(&standing)) {
+            ("good" | "revoked", _) | (_, "unknown") => "ocsp",
+            (_, "good" | "revoked") => "crl",
+            _ => "none",
+        };
+        assert_eq!(by, known, "{ocsp} {crl}");
     }
     // Item 91: what OCSP says for good is not asked again.
     for (ocsp, wants) in
@@ -72,9 +80,10 @@ fn chain(standings: &[&str]) -> ChainRevocation {
         position,
         subject: format!("CN={position}\n"),
         standing: of(text),
+        method: "none",
         fallback: None,
     });
-    ChainRevocation { certificates: certificates.collect(), again: None }
+    ChainRevocation { certificates: certificates.collect(), again: None, no_method: NoMethod::Warn }
 }
 
 // REV-01, REV-11
@@ -97,8 +106,30 @@ fn the_worst_certificate_speaks_for_the_chain() {
         assert!(trouble.is_none_or(|trouble| trouble.reason.contains(position)), "{standings:?}: {trouble:?}");
         assert!(trouble.is_none_or(|trouble| !trouble.reason.contains('\n')), "outside text is escaped");
     }
-    let warnings = chain(&["nonRevokable", "good"]).judge().unwrap();
-    assert_eq!(warnings.len(), 1, "a certificate that cannot be revoked is worth a warning");
+}
+
+// REV-01, item 89
+#[test]
+fn a_certificate_that_names_nobody_is_what_the_operator_says() {
+    let judged = |standings: &[&str], no_method| {
+        let found = ChainRevocation { no_method, ..chain(standings) };
+        found.judge().map(|warnings| warnings.len()).map_err(|trouble| trouble.code)
+    };
+    for (standings, warn, deny) in [
+        (&["nonRevokable", "good"][..], Ok(1), Err(Code::RevocationUnknown)),
+        (&["good", "nonRevokable"], Ok(1), Err(Code::RevocationUnknown)),
+        (&["nonRevokable", "revoked"], Err(Code::Revoked), Err(Code::Revoked)),
+        (&["unavailable", "nonRevokable"], Err(Code::RevocationUnavailable), Err(Code::RevocationUnknown)),
+        (&["good", "good"], Ok(0), Ok(0)),
+        (&[], Ok(0), Ok(0)),
+    ] {
+        assert_eq!(judged(standings, NoMethod::Warn), warn, "{standings:?}");
+        assert_eq!(judged(standings, NoMethod::Deny), deny, "{standings:?}");
+        assert_eq!(judged(standings, NoMethod::Allow), warn.map(|_| 0), "{standings:?}: silent");
+    }
+    let denied = ChainRevocation { no_method: NoMethod::Deny, ..chain(&["good", "nonRevokable"]) };
+    let reason = denied.judge().unwrap_err().reason;
+    assert!(reason.contains("certificate 1") && reason.contains("noMethod"), "{reason}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn list_of(pki: &Pki, this_update: &'static str) -> Vec<u8> {
     pki.crl(1).with(|draft| draft.this_update = this_update).der(&pki.keys[1])
 }
 
-// Item 102: a hit; the promise that warm evidence needs no network.
+// Item 102, REV-15: a hit; the promise that warm evidence needs no network.
 #[tokio::test]
 async fn what_is_at_hand_is_not_asked_for_and_what_many_want_is_asked_for_once() {
     let (pki, web) = (pki(), Arc::new(Web::default()));
@@ -49,6 +49,7 @@ async fn a_fetch_outlives_who_asked_for_it() {
     assert_eq!(web.taken(), [CRL], "the first fetch is the only one");
 }
 
+// Item 102: expiry
 #[tokio::test]
 async fn old_evidence_is_asked_for_again_and_used_where_that_fails() {
     let (pki, web) = (Pki::naming(vec![distribution(&[&[CRL]])]), Arc::new(Web::default()));
@@ -105,7 +106,8 @@ async fn what_is_in_use_is_fetched_ahead_of_time() {
     assert_eq!(web.taken().len(), 0);
 }
 
-// Item 102: disk.
+// Item 102: disk. CCH-10: what was changed there is a miss. CCH-12: no name from outside is a file's. CCH-14: what cannot be written changes
+// no verdict.
 #[tokio::test]
 async fn what_is_on_disk_is_verified_again_and_never_trusted() {
     let dir = TempDir::new().unwrap();
@@ -130,6 +132,8 @@ async fn what_is_on_disk_is_verified_again_and_never_trusted() {
     assert_eq!(code(&online(&web, &config).check(&pki.chain, ask_at(now)).await), None);
     let files: Vec<_> = std::fs::read_dir(dir.path().join("kept")).unwrap().map(|file| file.unwrap().path()).collect();
     let [file] = files.as_slice() else { panic!("{files:?}") };
+    let stem = file.file_stem().unwrap().to_str().unwrap();
+    assert!(stem.len() >= 32 && stem.chars().all(|c| c.is_ascii_hexdigit() || c == '-'), "CCH-12: {stem}");
     assert_eq!(fresh().await, (None, 0), "kept across a restart");
     // Poisoned: another authority's list at the same address, properly signed.
     let good = std::fs::read(file).unwrap();
@@ -147,6 +151,12 @@ async fn what_is_on_disk_is_verified_again_and_never_trusted() {
     let revocation = online(&web, &config);
     std::fs::remove_dir_all(dir.path().join("kept")).unwrap();
     web.serve(CRL, year(&pki).der(&pki.keys[1]));
+    assert_eq!(code(&revocation.check(&pki.chain, ask_at(now)).await), None);
+    // F15: nor does one in whose place there is something else, as where nothing may be written.
+    std::fs::create_dir(dir.path().join("kept")).unwrap();
+    let revocation = online(&web, &config);
+    std::fs::remove_dir(dir.path().join("kept")).unwrap();
+    std::fs::write(dir.path().join("kept"), "no directory").unwrap();
     assert_eq!(code(&revocation.check(&pki.chain, ask_at(now)).await), None);
 }
 

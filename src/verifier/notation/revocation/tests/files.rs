@@ -143,15 +143,17 @@ fn everything_wrong_is_said_with_its_member() {
 #[test]
 fn the_configuration_is_read_as_it_is_documented() {
     let text = serde_json::json!({
-        "mode": "offline", "allowHosts": ["pki.corp.test:8080"], "proxy": "http://127.0.0.1:3128",
+        "mode": "offline", "noMethod": "deny", "allowHosts": ["pki.corp.test:8080"], "proxy": "http://127.0.0.1:3128",
         "crlFiles": ["a"], "ocspFiles": ["b"], "preload": "c", "cacheDir": "d", "refreshInterval": "5m",
     });
     let config: RevocationConfig = serde_json::from_value(text).unwrap();
-    assert_eq!((config.mode, config.refresh_interval), (Mode::Offline, Duration::from_mins(5)));
+    assert_eq!((config.mode, config.no_method), (Mode::Offline, NoMethod::Deny));
+    assert_eq!(config.refresh_interval, Duration::from_mins(5));
     assert_eq!(config.files(), ["a", "b", "c"].map(Path::new));
     let default: RevocationConfig = serde_json::from_str("{}").unwrap();
-    assert_eq!((default.mode, default.refresh_interval), (Mode::Online, Duration::from_mins(10)));
-    for wrong in [r#"{"mode":"on"}"#, r#"{"allowHost":[]}"#, r#"{"refreshInterval":10}"#] {
+    assert_eq!((default.mode, default.no_method), (Mode::Online, NoMethod::Warn));
+    assert_eq!(default.refresh_interval, Duration::from_mins(10));
+    for wrong in [r#"{"mode":"on"}"#, r#"{"noMethod":"skip"}"#, r#"{"allowHost":[]}"#, r#"{"refreshInterval":10}"#] {
         assert!(serde_json::from_str::<RevocationConfig>(wrong).is_err(), "{wrong}");
     }
 }

@@ -66,7 +66,7 @@ fn timed(level: &str, stores: &[&str], when: Option<&str>) -> Value {
     overridden(stores, details)
 }
 
-// items 75, 76, 63; REV-14: scheme × tsa × verifyTimestamp × expired → with a good token, with none, with junk for one
+// item 75, item 76, item 63; REV-14: scheme × tsa × verifyTimestamp × expired → with a good token, with none, with junk for one
 #[test]
 fn a_timestamp_is_asked_for_as_the_policy_says() {
     let mut schemes = [json!({}), authority("2026-01-01T00:00:00Z")].map(|it| Stamped::of(World::new(), tsa(), &it));
@@ -146,7 +146,7 @@ fn a_timestamp_outlives_the_certificates() {
 
 type Change<'a> = Box<dyn FnOnce(&mut Draft) + 'a>;
 
-// items 77, 78, 81, 82, 84, 85: each is refused by this step; all other ways to be wrong: the tests of `crypto::tsp`
+// item 77, item 78, item 81, item 82, item 84, item 85: each is refused by this step; all other ways to be wrong: the tests of `crypto::tsp`
 #[test]
 fn a_token_that_does_not_hold_is_refused() {
     let case = Stamped::new();
@@ -247,7 +247,7 @@ fn brief(position: usize) -> Chain {
     issue(&params)
 }
 
-// items 79, 80; REV-13 (accuracy of a year, genTime before the leaf)
+// item 79, item 80; REV-13 (accuracy of a year, genTime before the leaf)
 #[test]
 fn the_whole_span_of_a_timestamp_lies_within_every_certificate() {
     let accuracy = |seconds: &[u8], millis: &[u8]| {
@@ -298,7 +298,35 @@ fn the_whole_span_of_a_timestamp_lies_within_every_certificate() {
     }
 }
 
-// item 87, X-02: an authority's certificates are judged when it signed
+// item 80: as of a moment, what was not yet signed is not yet timestamped; the token's own inexactness is in its favour
+#[test]
+fn a_timestamp_of_the_future_is_none() {
+    let mut case = Stamped::new();
+    case.world.now = datetime!(2026-09-22 12:41 UTC);
+    let exact = |seconds: u8| {
+        let accuracy = tlv(0x30, &tlv(2, &[seconds]));
+        move |it: &mut Draft| it.trailer = accuracy
+    };
+    for (time, seconds, accepted) in [
+        ("20260922124100Z", 0, true),
+        ("20260922124100.001Z", 0, false),
+        ("20260922124101Z", 1, true),
+        ("20260922124101.5Z", 1, false),
+        ("20300101000000Z", 60, false),
+    ] {
+        let token = case.token(|it| {
+            exact(seconds)(it);
+            time.clone_into(&mut it.time);
+        });
+        match (case.refusal(&token), accepted) {
+            (None, true) => {}
+            (Some((Code::TimestampInvalid, said)), false) => assert!(said.contains("of the future"), "{said}"),
+            (found, _) => panic!("{time} give or take {seconds} s: {found:?}"),
+        }
+    }
+}
+
+// item 87, REV-12, X-02: an authority's certificates are judged when it signed
 #[test]
 fn an_authority_may_have_expired_since() {
     let mut params = [tsa_signer("tsa"), ca("tsa intermediate", Some(0)), ca("tsa root", None)];
@@ -311,7 +339,7 @@ fn an_authority_may_have_expired_since() {
     assert!(code == Code::TimestampInvalid && said.contains("was valid until"), "{said}");
 }
 
-// item 88, CVE-2024-56138: the policy's word on revocation is about the signer's chain
+// item 88, REV-12, CVE-2024-56138: the policy's word on revocation is about the signer's chain
 #[test]
 fn an_authority_must_be_known_not_to_be_revoked_whatever_the_policy_skips() {
     let root = || ca("tsa root", None);

@@ -1,0 +1,19 @@
+# Recipes for what is done by hand. What every change must pass is .ci/run.
+
+# Lists them.
+default:
+    @just --list
+
+# Fuzzes one target, or all one after the other: just fuzz jws 600. Needs a nightly toolchain and cargo-fuzz.
+fuzz target="all" seconds="60":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    # The same versions as in the product.
+    cp Cargo.lock fuzz/Cargo.lock
+    targets="{{ target }}"
+    if [ "$targets" = all ]; then targets=$(ls fuzz/fuzz_targets | sed 's/\.rs$//'); fi
+    for name in $targets; do
+      mkdir -p "fuzz/corpus/$name"
+      cargo +nightly fuzz run "$name" "fuzz/corpus/$name" "integration-tests/fixtures/corpus/$name" -- \
+        -max_total_time={{ seconds }} -timeout=1 -malloc_limit_mb=64 -rss_limit_mb=2048 -max_len=131072 -print_final_stats=1
+    done
