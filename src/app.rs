@@ -177,6 +177,11 @@ impl App {
             || self.broken_since.load().is_some_and(|since| now.saturating_duration_since(since) > limit)
     }
 
+    /// Whether the credentials that a cluster keeps have been looked at.
+    pub fn knows_pull_secrets(&self) -> bool {
+        self.outside.pull_secrets.is_settled()
+    }
+
     /// Looks at the files every `every` and keeps trusted roots fresh, for ever.
     pub async fn watch(&self, every: Duration) {
         // The client of a refresh is large, and seldom there.
@@ -266,14 +271,16 @@ impl App {
         }
     }
 
+    /// Puts it in force, and only then says so: whoever has read the new number is not answered by the old generation any more.
     fn take(&self, generation: Generation) {
+        let generation = Arc::new(generation);
+        self.current.store(Arc::clone(&generation));
+        self.broken_since.store(Arc::new(None));
         self.metrics.in_force(&generation);
         self.metrics.observe(&generation, &self.content, self.clock.now());
         say_roots(&generation.engine, self.clock);
         say_warnings(&generation.engine);
         tracing::info!(target: "countersign", generation = generation.number, "the configuration was renewed");
-        self.current.store(Arc::new(generation));
-        self.broken_since.store(Arc::new(None));
     }
 
     fn refuse(&self, error: &AppError, is_news: bool) {

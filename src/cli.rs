@@ -7,11 +7,13 @@ use clap_complete::Shell;
 
 use crate::config::Process;
 
+mod apply;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod discover;
 mod inspect;
+mod plugin;
 mod registries;
 mod resolve;
 mod serve;
@@ -59,6 +61,9 @@ enum Command {
     Inspect(inspect::Inspect),
     Resolve(resolve::Resolve),
     Check(check::Check),
+    // Boxed: it has many flags.
+    Apply(Box<apply::Apply>),
+    Plugin(plugin::Plugin),
     #[cfg(feature = "demo")]
     Demo(demo::Demo),
     Completions(Completions),
@@ -89,6 +94,8 @@ impl Cli {
             Command::Inspect(inspect) => runtime()?.block_on(inspect.run(process)),
             Command::Resolve(resolve) => runtime()?.block_on(resolve.run(process)),
             Command::Check(check) => runtime()?.block_on(check.run(process)),
+            Command::Apply(apply) => runtime()?.block_on(apply.run()),
+            Command::Plugin(plugin) => runtime()?.block_on(plugin.run(process)),
             #[cfg(feature = "demo")]
             Command::Demo(demo) => runtime()?.block_on(demo.run(process)),
             Command::Completions(Completions { shell }) => {

@@ -26,10 +26,15 @@ pub use self::{
     process::Process,
 };
 use crate::{
+    kubernetes,
     oci::Registry,
     policy::threshold::{self, Threshold},
-    server, store, telemetry,
-    verifier::{VerifierName, cosign, notation},
+    server::{
+        self,
+        config::{Origin as TlsOrigin, Origins},
+    },
+    store, telemetry,
+    verifier::{VerifierName, cosign, exec, notation},
 };
 
 mod document;
@@ -42,22 +47,37 @@ mod section;
 /// Largest file that is read. Thousands of policies have less; a `ConfigMap` holds no more.
 pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-const SECTIONS: [&str; 9] =
-    ["server", "tenancy", "mutation", "stores", "verifiers", "policies", "limits", "telemetry", "decisionLog"];
+const SECTIONS: [&str; 11] = [
+    "server",
+    "kubernetes",
+    "tenancy",
+    "mutation",
+    "stores",
+    "plugins",
+    "verifiers",
+    "policies",
+    "limits",
+    "telemetry",
+    "decisionLog",
+];
 
-const VERIFIER_TYPES: [&str; 3] = [cosign::ATTESTATION, cosign::KIND, notation::KIND];
+const VERIFIER_TYPES: [&str; 4] = [cosign::ATTESTATION, cosign::KIND, exec::KIND, notation::KIND];
 
 /// A whole, valid configuration. The files that it names have not been read yet.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where and how questions are answered.
     pub server: server::config::Config,
+    /// Which of the cluster's objects are used; absent: no API server is ever contacted.
+    pub kubernetes: Option<kubernetes::config::Config>,
     /// Whether keys carry a namespace.
     pub tenancy: Tenancy,
     /// How references are rewritten.
     pub mutation: Mutation,
     /// At least one.
     pub stores: Vec<StoreConfig>,
+    /// Where programs of verifiers of type `exec` are found and run.
+    pub plugins: exec::config::HostConfig,
     /// At least one.
     pub verifiers: Vec<VerifierConfig>,
     /// At least one.
@@ -156,6 +176,8 @@ pub enum VerifierKind {
     Attestation(cosign::config::AttestationConfig),
     /// `cosign`: signatures of the Sigstore world.
     Cosign(cosign::config::Config),
+    /// `exec`: a program of the operator's.
+    Exec(exec::Config),
     /// `notation`: Notary Project signatures.
     Notation(notation::Config),
 }
@@ -229,6 +251,7 @@ impl Config {
         let require = threshold::Requirement::Verifier(Arc::clone(&name));
         Self {
             server: server::config::Config::default(),
+            kubernetes: None,
             tenancy: Tenancy { enabled: false },
             mutation: Mutation::default(),
             stores: vec![StoreConfig {
@@ -236,6 +259,7 @@ impl Config {
                 kind: StoreKind::Registry(registries),
                 at: "stores[0]".to_owned(),
             }],
+            plugins: exec::config::HostConfig::default(),
             verifiers: vec![VerifierConfig { name, kind, at: "verifiers[0]".to_owned() }],
             policies: vec![threshold::Config { scopes: vec!["**".to_owned()], require }],
             limits: Limits::default(),
@@ -250,6 +274,40 @@ impl Config {
         let kind = StoreKind::Layout(LayoutConfig { path, hosts: vec![LayoutConfig::ANY.to_owned()] });
         self.stores = vec![StoreConfig { name: "layout".to_owned(), kind, at: at.to_owned() }];
     }
+}
+
+/// The documents of a YAML text, each as plain JSON, read as strictly as a configuration. A document that is empty, or only a
+/// comment, is left out.
+///
+/// # Errors
+/// What is wrong, with its line.
+pub fn documents(text: &str) -> Result<Vec<serde_json::Value>, String> {
+    let mut found = Vec::new();
+    let mut document = String::new();
+    // Each document is read with the lines before it left empty, so that faults name the file's own lines.
+    let mut before = 0;
+    for (number, line) in text.lines().enumerate() {
+        // Within a block text no line starts here.
+        if line.starts_with("---") {
+            read_document(before, &document, &mut found)?;
+            document.clear();
+            before = number;
+        }
+        document.push_str(line);
+        document.push('\n');
+    }
+    read_document(before, &document, &mut found)?;
+    Ok(found)
+}
+
+fn read_document(before: usize, text: &str, found: &mut Vec<serde_json::Value>) -> Result<(), String> {
+    let is_text = |line: &str| !line.is_empty() && !line.starts_with('#') && line != "---";
+    if !text.lines().map(str::trim).any(is_text) {
+        return Ok(());
+    }
+    let padded = format!("{}{text}", "\n".repeat(before));
+    found.push(document::parse(&padded).map_err(|error| error.to_string())?.to_value());
+    Ok(())
 }
 
 /// OpenTelemetry's own variables, where the configuration does not say where traces go.
@@ -282,9 +340,11 @@ fn read(file: &Path) -> Result<String, ConfigError> {
 /// What could be read of each section.
 struct Draft {
     server: Option<server::config::Config>,
+    kubernetes: Option<kubernetes::config::Config>,
     tenancy: Option<Tenancy>,
     mutation: Option<Mutation>,
     stores: Vec<StoreConfig>,
+    plugins: Option<exec::config::HostConfig>,
     verifiers: Vec<VerifierConfig>,
     policies: Vec<threshold::Config>,
     limits: Option<Limits>,
@@ -298,9 +358,11 @@ impl Draft {
         unknown_sections(root, faults);
         let draft = Self {
             server: read_server(root, base, faults),
+            kubernetes: read_kubernetes(root, faults),
             tenancy: section_or_default(root, "tenancy", faults),
             mutation: section_or_default(root, "mutation", faults),
             stores: read_stores(root, faults),
+            plugins: section_or_default(root, "plugins", faults),
             verifiers: read_verifiers(root, faults),
             policies: read_policies(root, faults),
             limits: read_limits(root, faults),
@@ -316,13 +378,27 @@ impl Draft {
     }
 
     fn finish(self) -> Option<Config> {
-        let Self { server, tenancy, mutation, stores, verifiers, policies, limits, telemetry, decision_log, base } =
-            self;
+        let Self {
+            server,
+            kubernetes,
+            tenancy,
+            mutation,
+            stores,
+            plugins,
+            verifiers,
+            policies,
+            limits,
+            telemetry,
+            decision_log,
+            base,
+        } = self;
         Some(Config {
             server: server?,
+            kubernetes,
             tenancy: tenancy?,
             mutation: mutation?,
             stores,
+            plugins: plugins?,
             verifiers,
             policies,
             limits: limits?,
@@ -356,10 +432,27 @@ fn fault_at(root: &Node, path: &str, message: impl AsRef<str>) -> Fault {
     Fault::new(path, message).at(root.origin_at(path))
 }
 
+fn read_kubernetes(root: &Node, faults: &mut Vec<Fault>) -> Option<kubernetes::config::Config> {
+    let kubernetes: kubernetes::config::Config = section::read(root.get("kubernetes")?, "kubernetes", faults)?;
+    for fault in kubernetes.faults() {
+        faults.push(fault_at(root, &format!("kubernetes.{}", fault.field), &fault.message));
+    }
+    Some(kubernetes)
+}
+
+/// Which parts of TLS the section `kubernetes` provides, as written: also where it has faults.
+fn tls_origins(root: &Node) -> Origins {
+    let origin = |member| match root.get("kubernetes").and_then(|section| section.get(member)) {
+        Some(_) => TlsOrigin::Cluster,
+        None => TlsOrigin::File,
+    };
+    Origins { certificate: origin("certificates"), client_ca: origin("clientCaSecret") }
+}
+
 fn read_server(root: &Node, base: &Path, faults: &mut Vec<Fault>) -> Option<server::config::Config> {
     let mut server: server::config::Config = section_or_default(root, "server", faults)?;
     server.resolve_paths(base);
-    for fault in server.faults() {
+    for fault in server.faults(tls_origins(root)) {
         faults.push(fault_at(root, &format!("server.{}", fault.field), &fault.message));
     }
     Some(server)
@@ -383,7 +476,24 @@ fn read_stores(root: &Node, faults: &mut Vec<Fault>) -> Vec<StoreConfig> {
         stores.extend(kind.map(|kind| StoreConfig { name, kind, at }));
     }
     check_hosts(root, &stores, faults);
+    check_pull_secrets(root, &stores, faults);
     stores
+}
+
+/// Credentials that only an API server has need the section that lets one be asked.
+fn check_pull_secrets(root: &Node, stores: &[StoreConfig], faults: &mut Vec<Fault>) {
+    if root.get("kubernetes").is_some() {
+        return;
+    }
+    for StoreConfig { kind, at, .. } in stores {
+        let StoreKind::Registry(registry) = kind else { continue };
+        for (host, settings) in &registry.hosts {
+            if settings.credentials.as_ref().is_some_and(store::registry::Credentials::is_of_cluster) {
+                let path = format!("{at}.hosts[{host:?}].credentials");
+                faults.push(fault_at(root, &path, "pullSecrets and serviceAccount need the section `kubernetes`"));
+            }
+        }
+    }
 }
 
 /// Each host is one store's: which of two would answer, and with whose credentials, must not be left to their order.
@@ -417,6 +527,7 @@ fn read_verifiers(root: &Node, faults: &mut Vec<Fault>) -> Vec<VerifierConfig> {
         let kind = match kind.as_str() {
             cosign::ATTESTATION => section::read(&rest, &at, faults).map(VerifierKind::Attestation),
             cosign::KIND => section::read(&rest, &at, faults).map(VerifierKind::Cosign),
+            exec::KIND => section::read(&rest, &at, faults).map(VerifierKind::Exec),
             _ => section::read(&rest, &at, faults).map(VerifierKind::Notation),
         };
         verifiers.extend(kind.map(|kind| VerifierConfig { name: Arc::from(name), kind, at }));

@@ -6,10 +6,13 @@
 //!  gatekeeper ──HTTPS, mTLS──► provider ──┘ the real server, from a real configuration file
 //!  (the bundled template)
 //! ```
+//!
+//! With a plugin there are images beside these whose licences it must judge.
 
 use std::{
     collections::BTreeSet,
     io::Write as _,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -20,6 +23,7 @@ use tokio::net::TcpListener;
 use self::{
     gatekeeper::{Endpoint, Gatekeeper, Violation},
     images::{Expected, Image, Pusher, Signers},
+    licensed::{Approvers, Plugin},
     pki::{Authority, GATEKEEPER_NAME, Validity},
     pods::Sample,
     provider::{Files, Provider, Trust},
@@ -31,6 +35,7 @@ use crate::{reason, time::Clock};
 mod cosigned;
 mod gatekeeper;
 mod images;
+mod licensed;
 mod pki;
 mod pods;
 mod provider;
@@ -60,10 +65,12 @@ pub enum Output {
 }
 
 /// How to run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Afterwards.
     pub afterwards: Afterwards,
+    /// A verifier of licence approvals that is shown beside the others.
+    pub plugin: Option<PathBuf>,
     /// Output, on standard output.
     pub output: Output,
 }
@@ -83,8 +90,8 @@ pub enum Outcome {
 /// # Errors
 /// Whatever kept it from being run; a wrong decision is [`Outcome::Otherwise`].
 pub async fn run(options: Options) -> anyhow::Result<Outcome> {
-    let Options { afterwards, output } = options;
-    let stage = Stage::set().await?;
+    let Options { afterwards, plugin, output } = options;
+    let stage = Stage::set(plugin.as_deref()).await?;
     let shown = match stage.play().await.map(Report::conclude) {
         Ok(report) => stage.show(&report, output).map(|()| report.as_expected),
         Err(error) => Err(error),
@@ -116,7 +123,7 @@ struct Stage {
 }
 
 impl Stage {
-    async fn set() -> anyhow::Result<Self> {
+    async fn set(plugin: Option<&Path>) -> anyhow::Result<Self> {
         let now = Clock::System.now();
         let valid = Validity::current(now);
         let root = Authority::new("Demo code signing root", valid)?;
@@ -130,10 +137,18 @@ impl Stage {
         let cosigners = cosigned::Signers::new(now)?;
         let mut images = Pusher { registry: &registry, signers: &signers, now }.push_all().await?;
         images.extend(cosigned::Pusher { registry: &registry, signers: &cosigners }.push_all().await?);
+        let plugin = match plugin {
+            Some(path) => Some((Plugin::pin(path)?, Approvers::new()?)),
+            None => None,
+        };
+        if let Some((_, approvers)) = &plugin {
+            images.extend(licensed::Pusher { registry: &registry, approvers }.push_all().await?);
+        }
         images.extend(images::absent(&unreachable));
 
         let identity = clients.client(GATEKEEPER_NAME, valid)?;
-        let trust = Trust { root: &root, serving: &serving, clients: &clients, cosigners: &cosigners };
+        let trust =
+            Trust { root: &root, serving: &serving, clients: &clients, cosigners: &cosigners, plugin: plugin.as_ref() };
         let files = Files::write(&trust, &identity, &[&registry.host(), &unreachable], valid)?;
         let provider = Provider::start(&files).await?;
         let client = |pair| Gatekeeper::new(provider.address(), &serving.pem(), pair);
@@ -261,6 +276,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::{
+        kubernetes,
+        telemetry::{DecisionLog, Telemetry},
+    };
 
     const README: &str = include_str!("../README.md");
 
@@ -299,7 +318,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn every_decision_is_the_expected_one_and_strangers_are_refused() {
-        let stage = Stage::set().await.unwrap();
+        let stage = Stage::set(None).await.unwrap();
         let report = stage.play().await.unwrap().conclude();
         assert!(report.as_expected, "\n{}\n{:#?}", report.text(Colour::Never), report.images);
         assert_eq!((report.images.len(), report.pods.len(), report.checks.len()), (19, 7, 4));
@@ -309,7 +328,12 @@ mod tests {
         for needed in ["curl --cacert ", "/gatekeeper.key ", "https://127.0.0.1:"] {
             assert!(directions.contains(needed), "{directions}");
         }
-        let documented = metrics_table(&stage.provider.metrics().await);
+        let cluster = Telemetry::detached(DecisionLog::None, std::io::sink()).unwrap();
+        kubernetes::certificates::show_metrics(&cluster.meter());
+        kubernetes::client_ca::show_metrics(&cluster.meter());
+        kubernetes::pull_secrets::show_metrics(&cluster.meter());
+        let shown = stage.provider.metrics().await + &cluster.prometheus_text().unwrap();
+        let documented = metrics_table(&shown);
         let table: String = README.split_inclusive('\n').filter(|line| line.starts_with("| `countersign_")).collect();
         assert_eq!(table, documented, "README.md's table of metrics should be:\n\n{documented}");
         let Stage { provider, registry, .. } = stage;

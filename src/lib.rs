@@ -21,7 +21,7 @@
 //! |---|---|
 //! | [`oci::Content::check`] | the bytes have their descriptor's size and digest |
 //! | [`oci::Artifact::read`] | the referrer's manifest names this subject, or cosign's tag does and then the signed bytes must |
-//! | [`verifier::Verified::conclude`] | integrity or signature, and subject, passed; authenticity was judged; it is still true |
+//! | [`verifier::Verified::conclude`] | integrity or signature, and subject, passed; authenticity was judged; or a pinned plugin, and subject, passed; it is still true |
 //! | [`verifier::Waiver`] | nothing: the operator wrote `skip` for a named scope, and every report shows it |
 //! | `require: { static: { action: pass } }` | nothing: the operator wrote it for a named scope; every report and count shows it |
 //!
@@ -32,15 +32,17 @@
 //!
 //! ```text
 //! main.rs      flags, telemetry, run; prints an error chain, sets the exit code
-//! cli/         serve · verify · discover · inspect · resolve · demo · check: a file each, thin
+//! cli/         serve · verify · discover · inspect · resolve · plugin · demo · check: a file each, thin
 //! demo/        pki, signers, a mini Sigstore, registry, a Gatekeeper-shaped client (feature `demo`)
 //! server/      external data, verify, mutate, admin, tls
 //! app          composition root: configuration → keys → plugins → Executor; swaps generations
+//! kubernetes/  the cluster: the serving certificate made and rotated, Gatekeeper's client CA followed
 //! config       the operator's YAML; names every plugin's own Config; cross-field checks
 //! executor/    reference → verdict: resolve, list, examine, decide; flights, places, verdict cache
 //! report/      VerifierReport, Verdict, Decision; `wire` alone knows Ratify's shapes
 //! policy/      trait PolicyProvider; threshold (any / all / atLeast by distinct signer / signed evidence / static)
-//! verifier/    trait Verifier; notation (revocation, timestamps), cosign (signatures, attestations; trusted roots)
+//! verifier/    trait Verifier; notation (revocation, timestamps), cosign (signatures, attestations; trusted roots),
+//!              exec (programs of the operator's, started by this binary as `__launch`)
 //! store/       trait Store; registry, layout, routed, cached
 //! oci/         Reference, Repository, Scope, Digest, Descriptor, Manifest; Subject, Referrer, Artifact, Content
 //! crypto/      algorithms, schemes, X.509, DSSE, timestamps, OCSP, CRLs: pure and synchronous
@@ -66,13 +68,14 @@
 //! | 3 | `verifier::*` | `crypto`, `duration`, `flight`, `json`, `oci`, `reason`, `store`, `telemetry`, `verifier` |
 //! | 3 | `policy::*` | `oci`, `policy`, `reason`, `report`, `verifier` |
 //! | 3 | `executor` | `flight`, `oci`, `policy`, `reason`, `report`, `store`, `telemetry`, `tenant`, `verifier` |
-//! | 4 | `config` | `executor`, `json`, `oci`, `policy`, `reason`, `server`, `store`, `telemetry`, `verifier` |
+//! | 4 | `config` | `executor`, `json`, `kubernetes`, `oci`, `policy`, `reason`, `server`, `store`, `telemetry`, `verifier` |
 //! | 5 | `app` | all above; the only module that names every plugin |
+//! | 5 | `kubernetes` | `config`, `duration`, `json`, `oci`, `reason`, `store`, `telemetry`, `time` |
 //! | 6 | `server` | `app`, `duration`, `executor`, `json`, `oci`, `reason`, `report`, `store`, `telemetry`, `tenant`, `time` |
 //! | 7 | `cli`, `demo` | all above |
 //!
-//! `config` takes from the others their `Config` and `Limits` only; the server's stand in `server::config`, which imports
-//! nothing of ours. Sibling plugins never know each other. Only [`time`] reads the wall clock, only `config` the environment.
+//! `config` takes from the others their `Config` and `Limits` only; those of `server` and `kubernetes` stand in their `config`,
+//! which imports nothing of ours. Sibling plugins never know each other. Only [`time`] reads the wall clock, only `config` the environment.
 
 pub mod app;
 pub mod cli;
@@ -84,6 +87,7 @@ pub mod duration;
 pub mod executor;
 mod flight;
 pub mod json;
+pub mod kubernetes;
 pub mod oci;
 pub mod policy;
 pub mod reason;

@@ -1,6 +1,7 @@
 //! countersign: the binary. Runs one command, prints an error as a chain, sets the exit code.
 
 use std::{
+    env,
     io::{self, Write as _},
     process::ExitCode,
 };
@@ -9,9 +10,15 @@ use clap::Parser as _;
 use countersign::{
     cli::{Cli, USAGE},
     config::Process,
+    verifier::exec::launch,
 };
 
 fn main() -> ExitCode {
+    // The first half of a plugin's process: nothing may run beside it.
+    let arguments: Vec<_> = env::args_os().collect();
+    if launch::is_wanted(&arguments) {
+        return launch::main(&arguments);
+    }
     // Before anything can make a TLS configuration; a second provider would be a fault of ours.
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         return fail("a cryptographic provider is already installed");

@@ -105,6 +105,8 @@ codes! {
     AttestationFuture = "ATTESTATION_FUTURE", No, "the attestation's time lies in the future, or it has none", "Compare the clocks of the attesting machine and this one; `timeField` must name an RFC 3339 time.";
     AttestationSuperseded = "ATTESTATION_SUPERSEDED", No, "another attestation of the image decides (`select: latest` or `all`)", "Read the report beside it.";
     EvidenceUnsigned = "EVIDENCE_UNSIGNED", No, "an artifact that must be signed itself is not (`signedBy`)", "Sign the artifact, by its own digest, with a signer that `signedBy` trusts: a signature of the image is none of it. Its `nestedResults` say what was found.";
+    NoArtifact = "NO_ARTIFACT", No, "no artifact that the plugin could look at was found", "Attach one of the verifier's `artifactTypes` (`oras attach`), or copy the image's artifacts along when copying it.";
+    PluginRejected = "PLUGIN_REJECTED", No, "the verifier plugin refuses the artifact", "Read what the plugin says beside it.";
     StaticFail = "STATIC_FAIL", No, "the policy refuses this scope without evidence (`static: fail`)", "The policy's message says why; change `policies` if this was not meant.";
     TrustPolicyMissing = "NO_TRUST_POLICY", No, "no trust policy of the verifier covers this repository", "Add its registry scope to the trust policy.";
 
@@ -116,6 +118,10 @@ codes! {
     Overloaded = "OVERLOADED", Undecided, "more is asked than can be answered in time", "Add replicas, or raise the limit that the message names.";
     NotReady = "NOT_READY", Undecided, "no configuration has been loaded yet", "Look at the log of the start: it names the fault.";
     Timeout = "TIMEOUT", Undecided, "the answer could not be had before the deadline", "Look at the registry's latency; raise `server.providerTimeout` and the Provider's `timeout` together.";
+    PluginFailed = "PLUGIN_FAILED", Undecided, "the verifier plugin could not be started, failed or crashed", "Run `countersign plugin test`; the message has the exit status or signal. Its limits are `limits` of the verifier.";
+    PluginOutput = "PLUGIN_OUTPUT", Undecided, "the verifier plugin wrote more than it may", "Let it write less, or raise `limits.outputBytes` of the verifier.";
+    PluginProtocol = "PLUGIN_PROTOCOL", Undecided, "the verifier plugin's reply is not exactly one verdict about what was asked", "Run `countersign plugin test`: one line of standard output must be a JSON object with a boolean `isSuccess`.";
+    PluginTimeout = "PLUGIN_TIMEOUT", Undecided, "the verifier plugin did not end in time", "Make it faster, or raise `timeout` of the verifier and `server.providerTimeout`.";
     RegistryUnavailable = "REG_UNAVAILABLE", Undecided, "the registry cannot be reached or answers with errors", "Look at the registry, its name resolution and the network policy.";
     RateLimited = "RATE_LIMITED", Undecided, "the registry throttles us", "Use credentials with a higher limit, or a mirror.";
     Auth = "AUTH", Undecided, "the registry refuses our credentials, or anonymous access", "Configure `credentials` for this host; check that they may pull.";

@@ -42,7 +42,7 @@ pub use self::{
     generation::{Decider, Generation, Generations, OfApp},
     key::Tenancy,
     mutate::TagAfterMutation,
-    tls::TlsError,
+    tls::{Handed, TlsError},
 };
 
 /// How often TLS files are looked at.
@@ -90,6 +90,8 @@ pub struct Parts {
     pub limits: Limits,
     /// Where answers come from.
     pub generations: Arc<dyn Generations>,
+    /// TLS that does not come from files.
+    pub handed: Handed,
     /// Metrics, decision records, traces.
     pub telemetry: Arc<Telemetry>,
     /// Where `now` comes from.
@@ -121,15 +123,17 @@ impl Server {
     /// # Errors
     /// [`ServerError`]: nothing is listened on then.
     pub fn bind(parts: Parts) -> Result<Self, ServerError> {
-        let Parts { config, limits, generations, telemetry, clock } = parts;
-        if let Some(fault) = config.faults().into_iter().chain(limits.faults()).next() {
+        let Parts { config, limits, generations, handed, telemetry, clock } = parts;
+        if let Some(fault) = config.faults(handed.origins()).into_iter().chain(limits.faults()).next() {
             return Err(ServerError::Configuration { field: fault.field, message: fault.message });
         }
-        let state = Arc::new(State::new(&config, &limits, generations, telemetry, clock));
-        let tls = match &config.tls {
-            Some(files) => Some(Arc::new(Tls::load(files, &state.metrics).map_err(ServerError::Tls)?)),
-            None => None,
-        };
+        let mut state = State::new(&config, &limits, generations, telemetry, clock);
+        if let Some(files) = &config.tls {
+            let tls = Tls::load(files, &handed, &state.metrics, clock).map_err(ServerError::Tls)?;
+            state.tls = Some(Arc::new(tls));
+        }
+        let tls = state.tls.clone();
+        let state = Arc::new(state);
         let (admin_address, admin) = listen_admin(&config, &state)?;
         let (address, main) = listen_main(&config, &limits, &state, tls.as_deref())?;
         Ok(Self { state, tls, address, admin_address, main, admin })
@@ -178,7 +182,9 @@ impl Server {
 pub fn check_tls(config: &Config, telemetry: &Telemetry) -> Result<(), TlsError> {
     let Some(files) = &config.tls else { return Ok(()) };
     let metrics = Arc::new(ServerMetrics::new(&telemetry.meter()));
-    Tls::load(files, &metrics).and_then(|tls| tls.server_config()).map(|_| ())
+    // What the cluster provides is not there to be checked.
+    let handed = Handed { certificate: files.certificate.is_none().then(Arc::default), client_ca: None };
+    Tls::load(files, &handed, &metrics, Clock::System).and_then(|tls| tls.server_config()).map(|_| ())
 }
 
 /// Looks at the TLS files at each tick, for ever.

@@ -4,7 +4,7 @@
 //! and checks, synchronously. It answers with [`Verified`], whose one constructor demands the checks that were made, or
 //! with a [`Rejection`] (no) or an [`Undecided`] (could not find out).
 
-use std::{error::Error, fmt, fmt::Debug, sync::Arc};
+use std::{fmt, fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -12,12 +12,16 @@ use time::OffsetDateTime;
 
 use crate::{
     oci::{Artifact, Content, Descriptor, Digest, Discovery, Referrer, Repository, Subject},
-    reason::{self, Class, Code},
+    reason::Code,
     store::{Deadline, Store, StoreError},
 };
 
 pub mod cosign;
+pub mod exec;
 pub mod notation;
+mod refusal;
+
+pub use refusal::{Rejection, Told, Undecided, VerifyError};
 
 /// An operator's name for a verifier; unique in a configuration.
 pub type VerifierName = Arc<str>;
@@ -205,6 +209,14 @@ impl<'a> VerifyRequest<'a> {
         self.store.blob(self.home, descriptor, limit_bytes, self.deadline).await
     }
 
+    /// Fetches the artifact's own manifest, byte for byte.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn artifact_manifest(&self) -> Result<Content, StoreError> {
+        self.store.manifest(self.home, self.artifact.descriptor(), self.deadline).await
+    }
+
     /// Fetches the subject's own manifest: what a message signature was made over.
     ///
     /// # Errors
@@ -221,6 +233,8 @@ impl<'a> VerifyRequest<'a> {
 pub enum Check {
     /// The artifact's form and content are readable and of the right type.
     Content,
+    /// A program of the operator's accepts it.
+    Plugin,
     /// What was signed is of the type that is asked for.
     PredicateType,
     /// The envelope is whole: signature, certificate profile, attributes.
@@ -260,6 +274,7 @@ impl Check {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Content => "content",
+            Self::Plugin => "plugin",
             Self::PredicateType => "predicateType",
             Self::Integrity => "integrity",
             Self::Signature => "signature",
@@ -353,6 +368,8 @@ impl Verified {
     /// Beside a bare signature nothing is only logged: authenticity and identity must have passed, and whether the logs
     /// vouch for it must have been looked at or left out by the operator's word.
     ///
+    /// A plugin's yes stands alone: it passed, for this subject, and names no signer.
+    ///
     /// # Errors
     /// [`Rejection`] with [`Code::Internal`] where a verifier did not make its checks, [`Code::Expired`] where the evidence
     /// is no longer true.
@@ -362,6 +379,11 @@ impl Verified {
             findings.checks.iter().any(|(made, outcome)| *made == check && matches!(outcome, Outcome::Passed))
         };
         let without = |check| Err(Rejection::new(check, Code::Internal, "the verifier concluded without this check"));
+        if count(Check::Plugin) > 0 {
+            let both = passed(Check::Plugin) && passed(Check::Subject);
+            let alone = findings.checks.len() == 2 && findings.signer.is_none() && findings.attested.is_none();
+            return if both && alone { Self::still_true(findings, now) } else { without(Check::Plugin) };
+        }
         let bare = count(Check::Signature) > 0;
         let first = if bare { Check::Signature } else { Check::Integrity };
         let identified: &[Check] = if bare { &[Check::Authenticity, Check::Identity] } else { &[] };
@@ -379,12 +401,16 @@ impl Verified {
         if bare && findings.checks.iter().any(|(_, outcome)| matches!(outcome, Outcome::Logged(_))) {
             return without(first);
         }
-        if findings.valid_until.is_some_and(|until| until <= now) {
-            return Err(Rejection::new(Check::Expiry, Code::Expired, "the evidence is no longer valid"));
-        }
         if !passed(Check::Authenticity) {
             findings.signer = None;
             findings.signer_until = None;
+        }
+        Self::still_true(findings, now)
+    }
+
+    fn still_true(findings: Findings, now: OffsetDateTime) -> Result<Self, Rejection> {
+        if findings.valid_until.is_some_and(|until| until <= now) {
+            return Err(Rejection::new(Check::Expiry, Code::Expired, "the evidence is no longer valid"));
         }
         Ok(Self { findings })
     }
@@ -470,110 +496,5 @@ impl Waiver {
     }
 }
 
-/// A final no.
-#[derive(Debug, Clone)]
-pub struct Rejection {
-    check: Check,
-    code: Code,
-    reason: String,
-}
-
-impl Rejection {
-    /// A no with a reason in words (without `check` and `code`, which are printed beside it). They are escaped and bounded: they
-    /// may repeat what a stranger wrote.
-    pub fn new(check: Check, code: Code, reason: impl Into<String>) -> Self {
-        Self { check, code, reason: reason::printable(&reason.into(), reason::MAX_REASON_BYTES) }
-    }
-
-    /// A no because of an error of a core; its chain becomes the reason.
-    pub fn because(check: Check, code: Code, error: &(dyn Error + 'static)) -> Self {
-        Self { check, code, reason: reason::chain(error) }
-    }
-
-    /// Which check.
-    pub const fn check(&self) -> Check {
-        self.check
-    }
-
-    /// The stable code.
-    pub const fn code(&self) -> Code {
-        self.code
-    }
-
-    /// The reason in words.
-    pub fn reason(&self) -> &str {
-        &self.reason
-    }
-}
-
-/// No answer could be had.
-#[derive(Debug, Clone)]
-pub struct Undecided {
-    code: Code,
-    reason: String,
-}
-
-impl Undecided {
-    /// `code`: of class [`Class::Undecided`] or [`Class::Broken`].
-    pub fn new(code: Code, reason: impl Into<String>) -> Self {
-        Self { code, reason: reason::printable(&reason.into(), reason::MAX_REASON_BYTES) }
-    }
-
-    /// The stable code.
-    pub const fn code(&self) -> Code {
-        self.code
-    }
-
-    /// The reason in words.
-    pub fn reason(&self) -> &str {
-        &self.reason
-    }
-}
-
-/// Why there is no yes.
-#[derive(Debug, Clone)]
-pub enum VerifyError {
-    /// A final no.
-    Rejected(Rejection),
-    /// Not an answer.
-    Undecided(Undecided),
-}
-
-impl VerifyError {
-    /// What a store's error means for the artifact whose content was asked for.
-    pub fn from_store(check: Check, error: &StoreError) -> Self {
-        let (code, reason) = (error.code(), reason::chain(error));
-        match code.class() {
-            Class::No => Self::Rejected(Rejection::new(check, code, reason)),
-            Class::Broken | Class::Undecided | Class::Yes => Self::Undecided(Undecided::new(code, reason)),
-        }
-    }
-
-    /// The stable code.
-    pub const fn code(&self) -> Code {
-        match self {
-            Self::Rejected(rejection) => rejection.code(),
-            Self::Undecided(undecided) => undecided.code(),
-        }
-    }
-
-    /// The reason in words.
-    pub fn reason(&self) -> &str {
-        match self {
-            Self::Rejected(rejection) => rejection.reason(),
-            Self::Undecided(undecided) => undecided.reason(),
-        }
-    }
-}
-
-impl From<Undecided> for VerifyError {
-    fn from(undecided: Undecided) -> Self {
-        Self::Undecided(undecided)
-    }
-}
-
-impl From<Rejection> for VerifyError {
-    fn from(rejection: Rejection) -> Self {
-        Self::Rejected(rejection)
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -13,11 +13,13 @@ use std::{
 use countersign::{oci::Descriptor, time::Clock};
 use serde_json::{Value, json};
 
+#[path = "cli/chart.rs"]
+mod chart;
 #[path = "../integration-tests/src/layout.rs"]
 #[expect(clippy::expect_used, unreachable_pub, reason = "shared with the package whose face it is")]
 mod layout;
 #[path = "../integration-tests/src/notation.rs"]
-#[expect(clippy::expect_used, unreachable_pub, reason = "shared with the package whose face it is")]
+#[expect(clippy::expect_used, dead_code, unreachable_pub, reason = "shared with the package whose face it is")]
 mod notation;
 #[path = "../integration-tests/src/shelf.rs"]
 #[expect(dead_code, unreachable_pub, reason = "shared with the package whose face it is")]
@@ -26,6 +28,9 @@ mod shelf;
 use layout::LayoutDir;
 use notation::SigningAuthority;
 use shelf::Shelf as _;
+
+#[path = "cli/plugins.rs"]
+mod plugins;
 
 const CANARY: &str = "canary-93be02";
 
@@ -388,6 +393,38 @@ fn echo() -> String {
         }
     });
     address
+}
+
+#[test]
+fn apply_says_what_it_would_do_and_when_there_is_no_cluster() {
+    let folder = tempfile::tempdir().unwrap();
+    let apply = |kubeconfig: &str, arguments: &[&str]| {
+        let file = folder.path().join("kubeconfig");
+        fs::write(&file, kubeconfig).unwrap();
+        let mut command = command();
+        command.arg("apply").args(arguments).env("KUBECONFIG", file).env_remove("KUBERNETES_SERVICE_HOST");
+        command.env("HOME", folder.path()).output().unwrap()
+    };
+    let printed = apply("", &["--print", "--only", "constraint", "--enforcement-action", "warn"]);
+    let list: Value = serde_json::from_slice(&printed.stdout).unwrap();
+    assert_eq!(printed.status.code(), Some(0));
+    assert_eq!(list["items"][0]["kind"], "ConstraintTemplate");
+    assert_eq!(list["items"][1]["spec"]["enforcementAction"], "warn");
+    let nowhere = apply("", &["--wait", "0s"]);
+    assert_eq!(nowhere.status.code(), Some(2), "{}", stderr(&nowhere));
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let kubeconfig = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "clusters": [{ "name": "c", "cluster": { "server": format!("http://{closed}"), "insecure-skip-tls-verify": true } }],
+        "users": [{ "name": "c", "user": { "token": CANARY } }],
+        "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "c" } }],
+    });
+    let away = apply(&kubeconfig.to_string(), &["--wait", "0s"]);
+    assert_eq!(away.status.code(), Some(3), "{}", stderr(&away));
+    assert!(stderr(&away).contains("Provider countersign: not active in time: the API server cannot be reached"));
+    assert!(!stderr(&away).contains(CANARY));
 }
 
 // OPS-14

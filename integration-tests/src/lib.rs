@@ -1,4 +1,4 @@
-//! Fakes over mocks: a registry that can be told to misbehave, image layouts in real directories, a small PKI, signers, the real server. They
+//! Fakes over mocks: a registry and an API server that can be told to misbehave, image layouts in real directories, a small PKI, signers, the real server. They
 //! see only countersign's public face; there is no test in here.
 #![expect(
     clippy::expect_used,
@@ -8,6 +8,7 @@
     reason = "a fake that cannot be set up fails its test loudly"
 )]
 
+pub mod cluster;
 pub mod conformance;
 pub mod fuzz;
 pub mod layout;

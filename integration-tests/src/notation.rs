@@ -68,6 +68,21 @@ impl SigningAuthority {
 }
 
 impl Signer {
+    /// The signer with its key, to be made again by [`Signer::restore`].
+    pub fn store(&self) -> Value {
+        let chain: Vec<String> = self.chain.iter().map(|certificate| STANDARD.encode(certificate)).collect();
+        let key = self.key.to_pkcs8v1().expect("a key");
+        json!({ "chain": chain, "key": STANDARD.encode(key), "at": self.at.unix_timestamp() })
+    }
+
+    /// A signer that was stored.
+    pub fn restore(stored: &Value) -> Option<Self> {
+        let bytes = |text: &Value| STANDARD.decode(text.as_str()?).ok();
+        let chain = stored["chain"].as_array()?.iter().map(bytes).collect::<Option<_>>()?;
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &bytes(&stored["key"])?).ok()?;
+        Some(Self { chain, key, at: OffsetDateTime::from_unix_timestamp(stored["at"].as_i64()?).ok()? })
+    }
+
     /// A JWS envelope (ES256, `notary.x509`) about an artifact.
     pub fn sign(&self, media_type: &str, digest: &str, size: u64) -> Vec<u8> {
         self.sign_until(media_type, digest, size, None)

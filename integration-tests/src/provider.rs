@@ -12,7 +12,7 @@ use std::{
 use countersign::{
     app::{App, AppError},
     config::Process,
-    server::{OfApp, Parts, Server, ServerError},
+    server::{Handed, OfApp, Parts, Server, ServerError},
     store::registry::Outside,
     telemetry::{DecisionLog, Telemetry},
     time::Clock,
@@ -132,6 +132,11 @@ impl Stage {
 
     /// Starts the server; asked by `client`, over TLS if the configuration says so.
     pub async fn start_with(&self, client: Client) -> Result<Provider, AppError> {
+        self.start_handed(client, Handed::default(), Clock::System).await
+    }
+
+    /// As [`Stage::start_with`], with TLS that is handed over, by a clock that may be moved.
+    pub async fn start_handed(&self, client: Client, handed: Handed, clock: Clock) -> Result<Provider, AppError> {
         let records = Sink::default();
         let telemetry = Arc::new(Telemetry::detached(DecisionLog::All, records.clone()).expect("telemetry"));
         let outside = Outside { meter: Some(telemetry.meter()), ..Outside::default() };
@@ -143,8 +148,9 @@ impl Stage {
             config: config.server,
             limits: config.limits.server(),
             generations: Arc::new(OfApp::new(Arc::clone(&app))),
+            handed,
             telemetry: Arc::clone(&telemetry),
-            clock: Clock::System,
+            clock,
         };
         let server = Server::bind(parts).expect("a server");
         let (address, admin) = (server.address(), server.admin_address());

@@ -3,7 +3,8 @@
 //! Without a script it is faithful: the GETs of the OCI distribution specification 1.1, a token service at `/token`.
 
 use std::{
-    net::SocketAddr,
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -16,7 +17,7 @@ use countersign::oci::{Descriptor, Digest, Reference, Repository as Name};
 use rustls::ServerConfig;
 use tokio::{
     io::AsyncWriteExt as _,
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
     task::{AbortHandle, JoinSet},
 };
@@ -24,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 
 pub use self::{
     call::Call,
-    reply::{Body, Edit, Reply, Response},
+    reply::{Body, Edit, Reply, Response, Rule},
     tokens::{Access, basic},
 };
 use self::{content::Content, tokens::Tokens, wire::End};
@@ -59,7 +60,6 @@ pub enum Door {
     Silent,
 }
 
-#[derive(Debug)]
 struct State {
     content: Mutex<Content>,
     scripts: Mutex<Vec<Script>>,
@@ -72,6 +72,17 @@ struct State {
     door: Mutex<Door>,
     latency: Mutex<Duration>,
     tokens: Tokens,
+    rule: Mutex<Option<Rule>>,
+    /// Whether nobody listens.
+    down: watch::Sender<bool>,
+    /// Calls under way, and the most there were.
+    under_way: (AtomicUsize, AtomicUsize),
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("calls", &self.calls).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -84,16 +95,21 @@ struct Script {
 impl FakeRegistry {
     /// Starts one without TLS.
     pub async fn start() -> Self {
-        Self::listen(None).await
+        Self::listen(0, None).await
+    }
+
+    /// Starts one without TLS on a port of the caller's choice; 0 takes any free one.
+    pub async fn start_on(port: u16) -> Self {
+        Self::listen(port, None).await
     }
 
     /// Starts one with TLS.
     pub async fn start_tls(config: ServerConfig) -> Self {
-        Self::listen(Some(TlsAcceptor::from(Arc::new(config)))).await
+        Self::listen(0, Some(TlsAcceptor::from(Arc::new(config)))).await
     }
 
-    async fn listen(tls: Option<TlsAcceptor>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    async fn listen(port: u16, tls: Option<TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let scheme = if tls.is_some() { "https" } else { "http" };
         let state = Arc::new(State {
@@ -107,6 +123,9 @@ impl FakeRegistry {
             door: Mutex::default(),
             latency: Mutex::default(),
             tokens: Tokens::default(),
+            rule: Mutex::default(),
+            down: watch::Sender::new(false),
+            under_way: (AtomicUsize::new(0), AtomicUsize::new(0)),
         });
         let task = tokio::spawn(accept(listener, tls, Arc::clone(&state))).abort_handle();
         Self { address, scheme, state, task }
@@ -137,6 +156,27 @@ impl FakeRegistry {
     pub fn script(&self, pattern: &str, replies: impl IntoIterator<Item = Reply>) {
         let script = Script { pattern: pattern.to_owned(), replies: replies.into_iter().collect(), next: 0 };
         lock(&self.state.scripts).insert(0, script);
+    }
+
+    /// Asks `rule` about every call that no script answers. Calls are then not kept: the rule sees them, and counts what it wants.
+    pub fn rule(&self, rule: impl Fn(&Call) -> Reply + Send + Sync + 'static) {
+        *lock(&self.state.rule) = Some(Arc::new(rule));
+    }
+
+    /// The most calls that were under way at once since this was last asked.
+    pub fn peak(&self) -> usize {
+        let (now, peak) = &self.state.under_way;
+        peak.swap(now.load(Ordering::SeqCst), Ordering::SeqCst)
+    }
+
+    /// Nobody listens: connections end, new ones are refused. The port stays its own.
+    pub fn take_down(&self) {
+        self.state.down.send_replace(true);
+    }
+
+    /// Listens again.
+    pub fn bring_up(&self) {
+        self.state.down.send_replace(false);
     }
 
     /// Everything that arrived, in order.
@@ -291,11 +331,27 @@ impl Shelf for Repository<'_> {
     }
 }
 
+/// Counts a call down, also where the connection went away.
+struct UnderWay<'a>(&'a State);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl State {
     /// Records a call, waits while answers are held, and says how it is to be answered.
     async fn receive(&self, call: Call) -> (Reply, Duration) {
-        let reply = self.scripted(&call);
-        lock(&self.calls).push(call);
+        let rule = lock(&self.rule).clone();
+        let reply = match (self.scripted(&call), rule) {
+            (Reply::Faithful, Some(rule)) => rule(&call),
+            (reply, None) => {
+                lock(&self.calls).push(call);
+                reply
+            }
+            (reply, Some(_)) => reply,
+        };
         let mut place = 0;
         self.arrived.send_modify(|count| {
             *count = count.saturating_add(1);
@@ -304,6 +360,13 @@ impl State {
         let mut open = self.open.subscribe();
         let _ = open.wait_for(|open| *open >= place).await;
         (reply, *lock(&self.latency))
+    }
+
+    /// A call is under way until it is answered or given up.
+    fn begin(&self) -> UnderWay<'_> {
+        let (now, peak) = &self.under_way;
+        peak.fetch_max(now.fetch_add(1, Ordering::SeqCst).saturating_add(1), Ordering::SeqCst);
+        UnderWay(self)
     }
 
     fn scripted(&self, call: &Call) -> Reply {
@@ -325,14 +388,41 @@ impl State {
     }
 }
 
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
+async fn accept(mut listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
     // Connections end with the registry.
     let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        state.connections.fetch_add(1, Ordering::SeqCst);
-        connections.spawn(connection(stream, tls.clone(), Arc::clone(&state)));
-        while connections.try_join_next().is_some() {}
+    let mut down = state.down.subscribe();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                // Out of file descriptors: the next one may find one.
+                let Ok((stream, _)) = accepted else { continue };
+                state.connections.fetch_add(1, Ordering::SeqCst);
+                connections.spawn(connection(stream, tls.clone(), Arc::clone(&state)));
+                while connections.try_join_next().is_some() {}
+            }
+            () = until(&mut down, true) => {
+                connections.shutdown().await;
+                listener = absent(listener, &mut down).await;
+            }
+        }
     }
+}
+
+/// Waits until it is down, or is not. Its state ends with the registry, which aborts whoever waits.
+async fn until(down: &mut watch::Receiver<bool>, wanted: bool) {
+    let _ = down.wait_for(|down| *down == wanted).await;
+}
+
+/// Closes a port until it is wanted again: bound, so that it stays ours, and not listened on, so that callers are refused.
+async fn absent(listener: TcpListener, down: &mut watch::Receiver<bool>) -> TcpListener {
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseaddr(true).expect("an option");
+    socket.bind(address).expect("the port that was ours");
+    until(down, false).await;
+    socket.listen(1024).expect("a listener")
 }
 
 async fn connection(mut stream: TcpStream, tls: Option<TlsAcceptor>, state: Arc<State>) {

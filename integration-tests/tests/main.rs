@@ -8,12 +8,17 @@
 )]
 
 mod cached;
+mod captured;
 mod cases;
 mod catalogue;
+mod certificates;
+mod chart;
+mod cluster;
 mod codes;
 mod conformance;
 mod cosign;
 mod cosign_fixtures;
+mod examples;
 mod fuzz_smoke;
 mod layering;
 mod layout;
@@ -21,6 +26,7 @@ mod mini_sigstore;
 mod nested;
 mod notation_fixtures;
 mod notation_flips;
+mod plugins;
 mod readme;
 mod real_bundles;
 mod registry;

@@ -48,6 +48,11 @@ fn signer(name: &str, common_name: &str, verification: &Value) -> Value {
     json!({ "name": name, "type": "notation", "trustPolicies": [policy], "trustStores": { "ca": { "test": ["root.pem"] } } })
 }
 
+/// Another authority, under the name of the right one.
+fn stranger() -> SigningAuthority {
+    SigningAuthority::new("root", Clock::System.now())
+}
+
 impl Shop {
     async fn open() -> Self {
         let (stage, registry) = (Stage::set(), FakeRegistry::start().await);
@@ -93,10 +98,6 @@ impl Shop {
 
     fn sign(&self, artifact: &Descriptor, common_name: &str) -> Descriptor {
         self.repository().sign(artifact, &self.stage.authority.signer(common_name))
-    }
-
-    fn stranger(&self) -> SigningAuthority {
-        SigningAuthority::new("root", Clock::System.now())
     }
 
     /// What the registry answers when it is asked what is attached to an artifact.
@@ -175,7 +176,7 @@ const ROWS: [Row; 13] = [
     ),
     (
         "signed under a root of the same name",
-        |shop| drop(shop.repository().sign(&shop.sbom(), &shop.stranger().signer("compliance"))),
+        |shop| drop(shop.repository().sign(&shop.sbom(), &stranger().signer("compliance"))),
         "EVIDENCE_UNSIGNED",
     ),
     (

@@ -73,7 +73,7 @@ fn judge(case: &Case, said: &Said) -> Result<bool, String> {
     })
 }
 
-// Items 1 to 88 and 104 to 106, by cases that other tools signed; item 108: without network and clock; ENV-25, ENV-27 to
+// Items 1 to 88 and 104 to 106, by cases that other tools signed; item 108: without network and clock; item 110; ENV-25, ENV-27 to
 // ENV-36, ENV-40, ENV-66, X-14, X-16
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_case_gets_the_verdict_of_the_specifications() {
@@ -136,7 +136,8 @@ fn wrong_about_revocation(answers: &[(Case, Said)]) -> Vec<String> {
     wrong.map(|(case, said)| format!("{}: {} ({}): {said:?}", case.id, case.expected, case.why)).collect()
 }
 
-// Items 88 to 97, 100, 101; REV-02 to REV-07, REV-10 to REV-12
+// Item 88, item 89, item 90, item 91, item 92, item 94, item 95, item 96, item 100, item 101; REV-02, REV-03, REV-04, REV-06, REV-07,
+// REV-10, REV-11, REV-12
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_definite_no_is_told_from_an_open_question() {
     let web = Web::start(web::pages(&fixtures())).await;

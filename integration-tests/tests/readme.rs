@@ -41,7 +41,9 @@ fn files_that_the_readme_names_exist() {
     let readme = readme();
     let named: Vec<&str> = readme
         .split(|c: char| c.is_whitespace() || matches!(c, '`' | '(' | ')' | ',' | ';'))
-        .filter(|word| ["rego/", "config/", "src/", "integration-tests/"].iter().any(|folder| word.starts_with(folder)))
+        .filter(|word| {
+            ["rego/", "config/", "helm/", "src/", "integration-tests/"].iter().any(|folder| word.starts_with(folder))
+        })
         .map(|word| word.trim_end_matches(['.', ':']))
         .collect();
     assert!(named.len() > 8, "{named:?}");

@@ -20,12 +20,13 @@ use crate::{
         Store,
         cached::{Cached, ContentCache, CredentialId},
         layout::Layout,
-        registry::{self, Outside},
+        registry::{self, Credentials, Outside},
         routed::{Route, Routed},
     },
     verifier::{
         Verifier, VerifierName,
         cosign::Cosign,
+        exec::{self, Exec},
         notation::{
             Notation,
             revocation::{Revocation, RevocationEvidence},
@@ -130,6 +131,7 @@ struct Verifiers {
 
 fn build_verifiers(config: &Config, materials: &Materials, faults: &mut Vec<Fault>) -> Verifiers {
     let mut built = Verifiers::default();
+    let mut host = PluginHost::Unopened;
     for VerifierConfig { name, kind, at } in &config.verifiers {
         let own = Arc::clone(name);
         let mut report = |path: &str, fault: &(dyn Error + 'static)| {
@@ -144,6 +146,14 @@ fn build_verifiers(config: &Config, materials: &Materials, faults: &mut Vec<Faul
                 Ok(cosign) => built.add_cosign(cosign),
                 Err(found) => found.iter().for_each(|fault| report(fault.path(), fault)),
             },
+            VerifierKind::Exec(exec) => match host.open(config, materials) {
+                Ok(host) => match Exec::load(own, exec, host) {
+                    Ok(exec) => built.all.push(Arc::new(exec)),
+                    Err(found) => found.iter().for_each(|fault| report(fault.path(), fault)),
+                },
+                Err(Some(fault)) => faults.push(fault),
+                Err(None) => {}
+            },
             VerifierKind::Notation(notation) => {
                 let loaded = Notation::load(own, notation, &config.base);
                 let asking = loaded.and_then(|loaded| revocation::connect(loaded, notation, &config.base, materials));
@@ -155,6 +165,32 @@ fn build_verifiers(config: &Config, materials: &Materials, faults: &mut Vec<Faul
         }
     }
     built
+}
+
+/// Opened by the first verifier that needs it; where that fails it is said once.
+enum PluginHost {
+    Failed,
+    Opened(exec::Host),
+    Unopened,
+}
+
+impl PluginHost {
+    fn open(&mut self, config: &Config, materials: &Materials) -> Result<&exec::Host, Option<Fault>> {
+        if matches!(self, Self::Unopened) {
+            let meter = materials.outside.meter.as_ref();
+            match exec::Host::open(&config.plugins, config.limits.plugins, &config.base, meter) {
+                Ok(host) => *self = Self::Opened(host),
+                Err(fault) => {
+                    *self = Self::Failed;
+                    return Err(Some(config.fault("plugins.workDirectory", reason::chain(&fault))));
+                }
+            }
+        }
+        match self {
+            Self::Opened(host) => Ok(host),
+            Self::Failed | Self::Unopened => Err(None),
+        }
+    }
 }
 
 impl Verifiers {
@@ -232,7 +268,7 @@ async fn build_stores(config: &Config, materials: &Materials, faults: &mut Vec<F
                 let cached = Cached::new(
                     store,
                     materials.content.clone(),
-                    credential_id(name, kind, config),
+                    credential_id(name, kind, config, &served),
                     config.limits.cached(config.server.provider_timeout.verify),
                     &materials.runtime,
                 );
@@ -282,7 +318,7 @@ fn route(stores: Vec<(String, Served, Arc<Cached>)>) -> Routed {
 }
 
 /// Names the credentials of a store without being one: content that was fetched with others is not found under it.
-fn credential_id(name: &str, kind: &StoreKind, config: &Config) -> CredentialId {
+fn credential_id(name: &str, kind: &StoreKind, config: &Config, served: &Served) -> CredentialId {
     let mut parts = vec![name.to_owned()];
     let mut files: Vec<PathBuf> = Vec::new();
     match kind {
@@ -290,7 +326,8 @@ fn credential_id(name: &str, kind: &StoreKind, config: &Config) -> CredentialId 
         StoreKind::Registry(registry) => {
             for (host, settings) in &registry.hosts {
                 let Some(credentials) = &settings.credentials else { continue };
-                parts.push(format!("{host} {:?} {:?}", credentials.username, credentials.helpers));
+                let Credentials { pull_secrets, service_account, username, helpers, .. } = credentials;
+                parts.push(format!("{host} {username:?} {helpers:?} {pull_secrets:?} {service_account:?}"));
                 let named = [&credentials.docker_config, &credentials.password_file];
                 files.extend(named.into_iter().flatten().map(|file| config.base.join(file)));
             }
@@ -298,7 +335,16 @@ fn credential_id(name: &str, kind: &StoreKind, config: &Config) -> CredentialId 
     }
     let print: Fingerprint = fingerprint(&files);
     let id: Arc<str> = Arc::from(Digest::sha256(format!("{parts:?} {print:?}").as_bytes()).hex());
-    Arc::new(move |_| Arc::clone(&id))
+    match served {
+        Served::Layout { .. } => Arc::new(move |_| Arc::clone(&id)),
+        Served::Registry(store) => {
+            let store = Arc::clone(store);
+            Arc::new(move |registry| match store.credentials_id(registry).as_str() {
+                "" => Arc::clone(&id),
+                known => Arc::from(format!("{id} {known}")),
+            })
+        }
+    }
 }
 
 #[cfg(test)]

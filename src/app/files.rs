@@ -50,6 +50,9 @@ pub(super) fn named_files(file: &Path, config: Option<&Config>) -> Vec<PathBuf> 
         match &verifier.kind {
             VerifierKind::Attestation(attestation) => attestation.files().iter().for_each(|path| add(path)),
             VerifierKind::Cosign(cosign) => cosign.files().iter().for_each(|path| add(path)),
+            VerifierKind::Exec(exec) => {
+                config.plugins.directories.iter().for_each(|directory| add(&directory.join(&exec.command)));
+            }
             VerifierKind::Notation(notation) => {
                 [&notation.trust_policy, &notation.trust_store].into_iter().flatten().for_each(|path| add(path));
                 notation.revocation.files().into_iter().for_each(&mut add);

@@ -84,7 +84,7 @@ fn configured(config: &Config) -> Vec<&RootConfig> {
         match &verifier.kind {
             VerifierKind::Attestation(attestation) => all.extend(attestation.roots()),
             VerifierKind::Cosign(cosign) => all.extend(cosign.roots()),
-            VerifierKind::Notation(_) => {}
+            VerifierKind::Exec(_) | VerifierKind::Notation(_) => {}
         }
     }
     all

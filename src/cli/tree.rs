@@ -11,7 +11,7 @@ use crate::{
     oci::{Completeness, Listing, Subject},
     reason::{self, Code},
     report::{Decision, Nested, Reason, Verdict, VerifierReport, Word, wire::rfc3339},
-    verifier::{Outcome, Verified},
+    verifier::{Outcome, Told, Verified},
 };
 
 /// Longest text from outside on one line.
@@ -177,7 +177,8 @@ fn write_report(out: &mut impl Write, style: Style, bar: &str, report: &Verifier
                 }
             }
             writeln!(out, "{bar}    reason   {code}: {reason}")?;
-            writeln!(out, "{bar}    remedy   {}", code.remedy())
+            writeln!(out, "{bar}    remedy   {}", code.remedy())?;
+            error.told().map_or(Ok(()), |told| write_told(out, bar, told))
         }
     }
 }
@@ -202,6 +203,15 @@ fn write_proof(out: &mut impl Write, bar: &str, verified: &Verified) -> io::Resu
         writeln!(out, "{bar}    warning  {}", plain(&warning))?;
     }
     Ok(())
+}
+
+/// What a program that is not ours says of its no.
+fn write_told(out: &mut impl Write, bar: &str, told: &Told) -> io::Result<()> {
+    let Told { message, remediation, extensions } = told;
+    for text in [message, remediation].into_iter().flatten() {
+        writeln!(out, "{bar}    said     {}", plain(text))?;
+    }
+    extensions.iter().try_for_each(|(name, value)| write_fact(out, bar, name, value))
 }
 
 /// A fact of the verifier's own; of several one a line.

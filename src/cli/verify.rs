@@ -221,7 +221,7 @@ fn ask_by(config: &mut Config, proxy: Option<&str>, at_another_moment: bool) {
                     notation.revocation.cache_dir = None;
                 }
             }
-            VerifierKind::Attestation(_) | VerifierKind::Cosign(_) => {}
+            VerifierKind::Attestation(_) | VerifierKind::Cosign(_) | VerifierKind::Exec(_) => {}
         }
     }
 }

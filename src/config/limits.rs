@@ -9,6 +9,7 @@ use crate::{
     server::config as server,
     server::config::duration,
     store::{cached, layout, registry},
+    verifier::exec::config::HostLimits,
 };
 
 /// Most places, entries and threads that are configured; past it a typing error is likelier than a wish.
@@ -86,6 +87,8 @@ pub struct Limits {
     pub registry: registry::Limits,
     /// What reading an image layout may cost.
     pub layout: Layout,
+    /// How many verifier plugins may run.
+    pub plugins: HostLimits,
 }
 
 /// `limits.layout`.
@@ -140,6 +143,7 @@ impl Default for Limits {
             max_stale: Duration::from_hours(72),
             registry: registry::Limits::default(),
             layout: Layout::default(),
+            plugins: HostLimits::default(),
         }
     }
 }
@@ -201,6 +205,9 @@ impl Limits {
         for fault in self.registry.faults() {
             let field = fault.split(' ').next().unwrap_or_default();
             faults.push((format!("limits.registry.{field}"), fault.to_owned()));
+        }
+        for (field, allowed) in self.plugins.faults() {
+            faults.push((format!("limits.plugins.{field}"), format!("must be {allowed}")));
         }
         let count = |value: usize| (1..=MAX_COUNT).contains(&value);
         let cache = |value: u64| (1..=MAX_CACHE_BYTES).contains(&value);
@@ -292,7 +299,9 @@ mod tests {
                 );
             }
         }
-        for (section, field) in [("registry", "pages"), ("layout", "entries"), ("layout", "manifestBytes")] {
+        for (section, field) in
+            [("registry", "pages"), ("layout", "entries"), ("layout", "manifestBytes"), ("plugins", "running")]
+        {
             let limits: Limits = serde_json::from_value(serde_json::json!({section: {field: 0}})).unwrap();
             assert!(limits.faults().iter().any(|fault| fault.0 == format!("limits.{section}.{field}")), "{field}");
         }

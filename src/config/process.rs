@@ -44,6 +44,11 @@ impl Process {
         self.get("NO_COLOR").is_some()
     }
 
+    /// The host's name: in a Pod, the Pod's.
+    pub fn host_name(&self) -> Option<&str> {
+        self.get("HOSTNAME")
+    }
+
     /// Docker's `config.json`, where there is one: in `DOCKER_CONFIG`, else in the home's `.docker`.
     pub fn docker_config(&self) -> Option<PathBuf> {
         let folder = match (self.get("DOCKER_CONFIG"), self.get("HOME")) {

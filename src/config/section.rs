@@ -16,7 +16,7 @@ const MAX_FAULTS: usize = 50;
 /// Longest name of a store or verifier: a DNS label's length.
 const MAX_NAME_BYTES: usize = 63;
 /// Fields whose value no message repeats.
-const SECRETS: [&str; 4] = ["password", "token", "secret", "auth"];
+const SECRETS: [&str; 5] = ["password", "token", "secret", "auth", "environment"];
 
 /// Reads `node` into a `T`. Unknown fields are all reported; of other faults the first.
 pub(crate) fn read<T: DeserializeOwned>(node: &Node, at: &str, faults: &mut Vec<Fault>) -> Option<T> {

@@ -33,7 +33,7 @@ fn every_sample_is_a_configuration() {
             count += 1;
         }
     }
-    assert_eq!(count, 6);
+    assert_eq!(count, 8);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn the_sigstore_sample_holds_by_its_own_rules() {
         .map(|verifier| match &verifier.kind {
             VerifierKind::Attestation(attestation) => attestation.compile(&config.base).unwrap(),
             VerifierKind::Cosign(cosign) => cosign.compile(&config.base).unwrap(),
-            VerifierKind::Notation(_) => panic!("another verifier"),
+            VerifierKind::Exec(_) | VerifierKind::Notation(_) => panic!("another verifier"),
         })
         .collect();
     let policies: Vec<usize> = compiled.iter().map(|compiled| compiled.policies.len()).collect();
@@ -93,7 +93,7 @@ fn faults_of_the_sigstore_types_have_lines_and_neighbours() {
     let of = |verifier: &str| faults(&with("verifiers", verifier));
     let unknown = of("[{name: notary, type: cosing}]");
     assert!(
-        unknown[0].contains("verifiers have types attestation, cosign, notation; did you mean `cosign`?"),
+        unknown[0].contains("verifiers have types attestation, cosign, exec, notation; did you mean `cosign`?"),
         "{unknown:?}"
     );
     let unknown = of("[{name: notary, type: cosign, trustPolicies: [{name: a, scopes: ['**'], ignoreTLog: true}]}]");
@@ -112,12 +112,100 @@ fn the_full_sample_says_the_defaults() {
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.tenancy, Tenancy::default());
     assert_eq!(config.server.provider_timeout, server::config::ProviderTimeout::default());
-    assert_eq!(config.server.tls.unwrap().key, Path::new("/base/tls/tls.key"));
+    assert_eq!(config.server.tls.unwrap().key.unwrap(), Path::new("/base/tls/tls.key"));
     assert_eq!(config.stores.len(), 2);
     assert_eq!(
         config.verifiers.iter().map(|verifier| &*verifier.name).collect::<Vec<_>>(),
         ["notary", "build", "qa", "security"]
     );
+}
+
+#[test]
+fn pull_secrets_need_the_section_that_names_a_cluster() {
+    let text = include_str!("../../config/cluster.yaml");
+    let (before, rest) = text.split_once("kubernetes:  ").unwrap();
+    let (_, after) = rest.split_once("\nstores:").unwrap();
+    let without = format!("{before}\nstores:{after}").replace("  tls:", "  plainHttp: true\n  other:");
+    let found = faults(&without);
+    let told = "stores[0].hosts[\"*\"].credentials: pullSecrets and serviceAccount need the section `kubernetes`";
+    assert!(found.iter().any(|fault| fault.contains(told)), "{found:?}");
+    assert!(parse(text).is_ok());
+}
+
+#[test]
+fn documents_are_read_apart_with_the_lines_of_their_file() {
+    let text = "# first\na: 1\n---\n# only a comment\n---\nb:\n  c: |\n    ---\n---\nd: [1\n";
+    let error = documents(text).unwrap_err();
+    assert!(error.contains("line 1"), "{error}");
+    let whole = documents(&text.replace("[1", "1")).unwrap();
+    assert_eq!(
+        whole,
+        [serde_json::json!({ "a": 1 }), serde_json::json!({ "b": { "c": "---\n" } }), serde_json::json!({ "d": 1 })]
+    );
+    assert_eq!(documents("---\n---\n# x\n"), Ok(Vec::new()));
+    assert!(documents("a: 1\na: 2\n").unwrap_err().contains("line 2"));
+    assert!(documents("---\nb: 1\n---\na: !!int 1\n").unwrap_err().contains("line 4"));
+}
+
+#[test]
+fn the_cluster_sample_says_the_defaults_and_never_stands_beside_files() {
+    let text = include_str!("../../config/cluster.yaml");
+    let kubernetes = parse(text).unwrap().kubernetes.unwrap();
+    assert_eq!(kubernetes.certificates, Some(kubernetes::config::Certificates::default()));
+    assert_eq!(parse(GOOD).unwrap().kubernetes, None, "nobody is contacted who was not named");
+    let name = "    clientName: gatekeeper-webhook-service.gatekeeper-system.svc\n";
+    for (field, more, fault) in [
+        (
+            "certificate",
+            "    certificate: tls.crt\n",
+            "line 5: server.tls.certificate: stands beside kubernetes.certificates: choose one",
+        ),
+        ("key", "    key: tls.key\n", "line 5: server.tls.key: stands beside kubernetes.certificates: choose one"),
+        (
+            "clientCa",
+            "    clientCa: ca.crt\n",
+            "line 5: server.tls.clientCa: stands beside kubernetes.clientCaSecret: choose one",
+        ),
+    ] {
+        assert_eq!(faults(&text.replace(name, &format!("{more}{name}"))), [fault], "{field}");
+    }
+    let without = |line: &str| faults(&text.replace(line, ""));
+    assert_eq!(
+        without(
+            "  clientCaSecret: gatekeeper-webhook-server-cert   # its ca.crt; followed when Gatekeeper rotates it\n"
+        )
+        .len(),
+        2,
+        "clientCa is missing, and clientName means nothing"
+    );
+    let short = faults(&text.replace("overlap: 1h ", "overlap: 1s "));
+    assert!(
+        short.len() == 1 && short[0].starts_with("line 18: kubernetes.certificates.overlap: must be 1m to"),
+        "{short:?}"
+    );
+    let unknown = faults(&text.replace("    lease: ", "    leese: "));
+    assert!(unknown.len() == 1 && unknown[0].ends_with("did you mean `lease`?"), "{unknown:?}");
+}
+
+#[test]
+fn the_sample_of_plugins_is_valid_and_says_the_defaults() {
+    let config = parse(include_str!("../../config/plugins.yaml")).unwrap();
+    let VerifierKind::Exec(exec) = &config.verifiers[0].kind else { panic!("another verifier") };
+    assert_eq!(exec.faults().len(), 0, "{:?}", exec.faults());
+    assert_eq!(exec.limits, exec::config::Limits::default());
+    let pinned = exec::Config::of_command("licence-check", &exec.pin().unwrap());
+    assert_eq!((exec.timeout, exec.max_artifacts), (pinned.timeout, pinned.max_artifacts));
+    assert_eq!(config.plugins.work_directory(), exec::config::HostConfig::default().work_directory());
+}
+
+// PLG-10
+#[test]
+fn values_of_plugins_variables_are_in_no_fault() {
+    let text =
+        "verifiers: [{name: a, type: exec, command: a, sha256: b, artifactTypes: [c], environment: {PLAIN: 1234567}}]";
+    let said: Vec<String> = parse(text).unwrap_err().iter().map(ToString::to_string).collect();
+    assert!(said.iter().any(|fault| fault.contains("verifiers[0].environment.PLAIN")), "{said:?}");
+    assert!(!said.iter().any(|fault| fault.contains("1234567")), "{said:?}");
 }
 
 #[test]

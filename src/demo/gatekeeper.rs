@@ -18,8 +18,8 @@ const PACKAGE: &str = "verifiedimages";
 /// The name in the constraint and of the Provider.
 const PROVIDER: &str = "countersign";
 const API_VERSION: &str = "externaldata.gatekeeper.sh/v1beta1";
-/// `timeout` of the Provider that verifies.
-const TIMEOUT: Duration = Duration::from_secs(2);
+/// Above every `providerTimeout` of the demo: the server is the one that ends a question.
+const TIMEOUT: Duration = Duration::from_secs(12);
 
 /// The two endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

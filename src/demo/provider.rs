@@ -17,12 +17,13 @@ use super::{
     cosigned::{ISSUER, Signers, WORKFLOW},
     gatekeeper::{Endpoint, request},
     images::Image,
+    licensed::{Approvers, Plugin},
     pki::{Authority, GATEKEEPER_NAME, Pair, Validity},
 };
 use crate::{
     app::App,
     config::Process,
-    server::{OfApp, Parts, Server, ServerError},
+    server::{Handed, OfApp, Parts, Server, ServerError},
     store::registry::Outside,
     telemetry::{DecisionLog, Telemetry},
     time::Clock,
@@ -45,17 +46,23 @@ pub(crate) struct Trust<'a> {
     pub(crate) clients: &'a Authority,
     /// Signers of the Sigstore world.
     pub(crate) cosigners: &'a Signers,
+    /// A verifier of licence approvals, and who gives them.
+    pub(crate) plugin: Option<&'a (Plugin, Approvers)>,
 }
 
 impl Files {
     /// Writes certificates, keys and the configuration. `hosts`: registries that are served.
     pub(crate) fn write(trust: &Trust<'_>, client: &Pair, hosts: &[&str], valid: Validity) -> anyhow::Result<Self> {
-        let Trust { root, serving, clients, cosigners } = trust;
+        let Trust { root, serving, clients, cosigners, plugin } = trust;
         // Its keys are for its owner only.
         let folder = Builder::new().prefix("countersign-demo-").permissions(Permissions::from_mode(0o700)).tempdir();
         let files = Self { folder: folder.context("no temporary folder")? };
         let server = serving.server(valid)?;
-        let configuration = serde_json::to_string_pretty(&configuration(hosts))?;
+        let mut configuration = configuration(hosts);
+        if let Some((plugin, approvers)) = plugin {
+            plugin.configure(&mut configuration, approvers);
+        }
+        let configuration = serde_json::to_string_pretty(&configuration)?;
         for (name, text) in [
             ("root.crt", root.pem()),
             ("trusted_root.json", cosigners.trusted_root()?),
@@ -102,6 +109,7 @@ impl Provider {
             config: config.server,
             limits: config.limits.server(),
             generations: Arc::new(OfApp::new(Arc::new(app))),
+            handed: Handed::default(),
             telemetry,
             clock: Clock::System,
         };
@@ -218,7 +226,8 @@ mod tests {
         let authority = Authority::new("any", valid).unwrap();
         let client = authority.client(GATEKEEPER_NAME, valid).unwrap();
         let cosigners = Signers::new(now).unwrap();
-        let trust = Trust { root: &authority, serving: &authority, clients: &authority, cosigners: &cosigners };
+        let trust =
+            Trust { root: &authority, serving: &authority, clients: &authority, cosigners: &cosigners, plugin: None };
         let files = Files::write(&trust, &client, &[], valid).unwrap();
         let mode = fs::metadata(files.folder.path()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);

@@ -219,7 +219,7 @@ impl Executor {
             let outcome = timeout_at(level.deadline, verifier.verify(&request)).await.unwrap_or_else(|_| {
                 Err(Undecided::new(Code::Timeout, "the verifier did not end before the deadline").into())
             });
-            reports.extend(said(verifier, &artifact, outcome, nested));
+            reports.extend(said(verifier, &artifact, outcome, nested.as_ref()));
         }
         (reports, listed_at)
     }
@@ -348,15 +348,15 @@ fn said(
     verifier: &Arc<dyn Verifier>,
     artifact: &Artifact,
     outcome: Result<Vec<Item>, VerifyError>,
-    nested: Option<Arc<Nested>>,
+    nested: Option<&Arc<Nested>>,
 ) -> Vec<VerifierReport> {
-    let until = nested.as_deref().and_then(soonest_end);
+    let until = nested.and_then(|nested| soonest_end(nested));
     let items = outcome.unwrap_or_else(|error| iter::once(Item::only(Err(error))).collect());
     let report = |Item { layer, envelope, outcome }: Item| {
         let word = match outcome {
-            Ok(mut verified) => {
-                verified.shorten(until);
-                Word::Yes(Box::new(verified))
+            Ok(mut proof) => {
+                proof.shorten(until);
+                Word::Yes(Box::new(proof))
             }
             Err(error) => Word::Not(error),
         };
@@ -365,7 +365,7 @@ fn said(
             envelope: envelope.map(|digest| digest.to_string()),
             ..About::from(artifact)
         };
-        VerifierReport { about: Some(about), nested: nested.clone(), ..on_subject(verifier, word) }
+        VerifierReport { about: Some(about), nested: nested.cloned(), ..on_subject(verifier, word) }
     };
     items.into_iter().map(report).collect()
 }

@@ -141,6 +141,7 @@ mod tests {
         Limits { in_flight, in_flight_per_tenant, ..Limits::default() }
     }
 
+    // TEN-08: a tenant that floods waits for its own places.
     #[tokio::test]
     async fn places_are_given_up_to_the_limit_and_not_one_more() {
         let places = Places::new(&limits(3, 2));

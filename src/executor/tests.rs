@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod fakes;
+mod kept;
 mod nested;
 mod ways;
 

@@ -154,7 +154,7 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "is_zero")]
     omitted_reports: usize,
     verifier_reports: Vec<WireReport<'a>>,
-    artifact_reports: Vec<WireArtifact<'a>>,
+    artifact_reports: Vec<WireArtifact>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -186,7 +186,7 @@ struct WireReport<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error_reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    remediation: Option<&'static str>,
+    remediation: Option<&'a str>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     extensions: Map<String, Value>,
     /// Ratify's name for it in this version; what is attached to the artifact itself.
@@ -216,8 +216,8 @@ struct WireCheck {
 /// Ratify v2's artifact report.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct WireArtifact<'a> {
-    subject: Cow<'a, str>,
+struct WireArtifact {
+    subject: String,
     artifact: String,
     results: Vec<WireResult>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -275,16 +275,28 @@ impl<'a> WireReport<'a> {
         }
     }
 
+    /// With what is attached to the artifact, where a policy asked for that.
     fn of(subject: Cow<'a, str>, shown: &Shown<'a>) -> Self {
         let Shown { report, below } = shown;
-        let report: &'a VerifierReport = report;
-        let nested_results = match &report.nested {
-            None => Vec::new(),
-            Some(nested) => {
-                let subject = nested.subject.to_string();
-                below.iter().map(|shown| Self::of(subject.clone().into(), shown)).collect()
-            }
-        };
+        let told = Self::alone(subject, report);
+        let Some(nested) = report.nested.as_deref() else { return told };
+        let subject = nested.subject.to_string();
+        let nested_results = below.iter().map(|shown| Self::of(subject.clone().into(), shown)).collect();
+        match unsigned(nested) {
+            Some(reason) if told.is_success => Self {
+                is_success: false,
+                message: format!("verification failed: {}", reason.message),
+                error_reason: Some(format!("{}: {}", reason.code, reason.message)),
+                remediation: Some(reason.code.remedy()),
+                code: reason.code,
+                nested_results,
+                ..told
+            },
+            Some(_) | None => Self { nested_results, ..told },
+        }
+    }
+
+    fn alone(subject: Cow<'a, str>, report: &'a VerifierReport) -> Self {
         let (digest, artifact_type) =
             report.about.as_ref().map_or(("", ""), |about| (about.digest.as_str(), about.artifact_type.as_str()));
         let blank = Self {
@@ -301,14 +313,14 @@ impl<'a> WireReport<'a> {
             error_reason: None,
             remediation: None,
             extensions: Map::new(),
-            nested_results,
+            nested_results: Vec::new(),
             code: Code::Internal,
             signer: None,
             valid_until: None,
             checks: Vec::new(),
             warnings: Vec::new(),
         };
-        let told = match &report.word {
+        match &report.word {
             Word::Yes(verified) => Self {
                 is_success: true,
                 message: verified.message().to_owned(),
@@ -328,23 +340,13 @@ impl<'a> WireReport<'a> {
                 ..blank
             },
             Word::Not(error) => Self {
-                message: format!("verification failed: {}", error.reason()),
-                error_reason: Some(format!("{}: {}", error.code(), error.reason())),
-                remediation: Some(error.code().remedy()),
+                message: format!("verification failed: {}", said(error)),
+                error_reason: Some(format!("{}: {}", error.code(), said(error))),
+                remediation: Some(remedy(error)),
+                extensions: error.told().map(|told| told.extensions.clone()).unwrap_or_default(),
                 code: error.code(),
                 ..blank
             },
-        };
-        match report.nested.as_deref().and_then(unsigned) {
-            Some(reason) if told.is_success => Self {
-                is_success: false,
-                message: format!("verification failed: {}", reason.message),
-                error_reason: Some(format!("{}: {}", reason.code, reason.message)),
-                remediation: Some(reason.code.remedy()),
-                code: reason.code,
-                ..told
-            },
-            Some(_) | None => told,
         }
     }
 }
@@ -367,6 +369,19 @@ fn unsigned(nested: &Nested) -> Option<Reason> {
             Reason::new(undecided.code(), message)
         }
     })
+}
+
+/// Our reason, and what a plugin says of it.
+fn said(error: &VerifyError) -> String {
+    match error.told().and_then(|told| told.message.as_deref()) {
+        None => error.reason().to_owned(),
+        Some(message) => format!("{}: {message}", error.reason()),
+    }
+}
+
+/// What the reader can do, in the plugin's words where it has any.
+fn remedy(error: &VerifyError) -> &str {
+    error.told().and_then(|told| told.remediation.as_deref()).unwrap_or_else(|| error.code().remedy())
 }
 
 fn checks(verified: &Verified) -> Vec<WireCheck> {
@@ -412,7 +427,7 @@ fn add_warnings(reports: &[VerifierReport], all: &mut Vec<String>) {
     }
 }
 
-fn artifact_reports<'a>(subject: &'a str, told: &Told, reports: &[Shown<'a>]) -> Vec<WireArtifact<'a>> {
+fn artifact_reports(subject: &str, told: &Told, reports: &[Shown<'_>]) -> Vec<WireArtifact> {
     if reports.is_empty() && !told.success {
         let result = WireResult {
             verifier_name: String::new(),
@@ -421,24 +436,24 @@ fn artifact_reports<'a>(subject: &'a str, told: &Told, reports: &[Shown<'a>]) ->
             error_reason: Some(format!("{}: {}", told.code, told.message)),
         };
         return vec![WireArtifact {
-            subject: subject.into(),
+            subject: subject.to_owned(),
             artifact: String::new(),
             results: vec![result],
             artifact_reports: Vec::new(),
         }];
     }
-    by_artifact(subject.into(), reports)
+    by_artifact(subject, reports)
 }
 
 /// Reports by artifact, in the order in which each is first spoken of; with its first report goes what is attached to it.
-fn by_artifact<'a>(subject: Cow<'a, str>, reports: &[Shown<'a>]) -> Vec<WireArtifact<'a>> {
+fn by_artifact(subject: &str, reports: &[Shown<'_>]) -> Vec<WireArtifact> {
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut artifacts: Vec<WireArtifact<'a>> = Vec::new();
+    let mut artifacts: Vec<WireArtifact> = Vec::new();
     for Shown { report, below } in reports {
         let artifact = report.about.as_ref().map_or("", |about| about.digest.as_str());
         let place = *places.entry(artifact).or_insert(artifacts.len());
         if place == artifacts.len() {
-            let (subject, artifact) = (subject.clone(), artifact.to_owned());
+            let (subject, artifact) = (subject.to_owned(), artifact.to_owned());
             artifacts.push(WireArtifact { subject, artifact, results: Vec::new(), artifact_reports: Vec::new() });
         }
         let Some(known) = artifacts.get_mut(place) else { continue };
@@ -446,7 +461,7 @@ fn by_artifact<'a>(subject: Cow<'a, str>, reports: &[Shown<'a>]) -> Vec<WireArti
         if let Some(nested) = &report.nested
             && known.artifact_reports.is_empty()
         {
-            known.artifact_reports = by_artifact(nested.subject.to_string().into(), below);
+            known.artifact_reports = by_artifact(&nested.subject.to_string(), below);
         }
     }
     artifacts
@@ -461,9 +476,9 @@ impl WireResult {
             }
             Word::Waived(waiver) => (format!("verification skipped by trust policy {:?}", waiver.policy()), None, None),
             Word::Not(error) => (
-                format!("verification failed: {}", error.reason()),
-                None,
-                Some(format!("{}: {}", error.code(), error.reason())),
+                format!("verification failed: {}", said(error)),
+                error.told().and_then(|told| serde_json::to_string(&told.extensions).ok()),
+                Some(format!("{}: {}", error.code(), said(error))),
             ),
         };
         Self { verifier_name: report.verifier.to_string(), description, detail, error_reason }

@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use actix_web::{HttpResponse, http::header::ContentType, web};
 
-use super::http::State;
+use super::{http::State, tls::Readiness};
 use crate::reason;
 
 /// `GET /healthz`, `GET /readyz`, `GET /metrics`.
@@ -29,8 +29,18 @@ async fn readiness(state: web::Data<State>) -> HttpResponse {
         not_ready("no configuration has been loaded yet\n")
     } else if state.generations.is_stale() {
         not_ready("the configuration in force could not be renewed for too long\n")
+    } else if !state.generations.knows_pull_secrets() {
+        not_ready("pull Secrets have not been read yet\n")
     } else {
-        text(HttpResponse::Ok(), "ready\n")
+        match state.tls.as_ref().map_or(Readiness::Ready, |tls| tls.readiness(state.clock.now())) {
+            Readiness::CertificateEnded => not_ready("the serving certificate is not valid, or ends within a minute\n"),
+            Readiness::NoCertificate => not_ready("there is no serving certificate yet\n"),
+            Readiness::NoClientCa => not_ready("the client CA has not been read yet\n"),
+            Readiness::Ready => text(HttpResponse::Ok(), "ready\n"),
+            Readiness::ReadyButEnding => {
+                text(HttpResponse::Ok(), "ready, but the serving certificate ends within a day and is not renewed\n")
+            }
+        }
     }
 }
 

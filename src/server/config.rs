@@ -53,14 +53,16 @@ impl Default for Config {
     }
 }
 
-/// `server.tls`: files, reloaded when their content changes.
+/// `server.tls`: files, reloaded when their content changes. What the cluster provides is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tls {
     /// PEM, leaf first.
-    pub certificate: PathBuf,
+    #[serde(default)]
+    pub certificate: Option<PathBuf>,
     /// PEM: PKCS#8, PKCS#1 or SEC1, not encrypted.
-    pub key: PathBuf,
+    #[serde(default)]
+    pub key: Option<PathBuf>,
     /// PEM: the authorities that client certificates must chain to; Gatekeeper's `ca.crt`.
     #[serde(default)]
     pub client_ca: Option<PathBuf>,
@@ -71,6 +73,25 @@ pub struct Tls {
     /// Answers anyone who reaches the port, without a client certificate.
     #[serde(default)]
     pub insecure_skip_client_certificate: bool,
+}
+
+/// Where a part of TLS comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Origin {
+    /// A Secret, followed while the server runs: nobody names a file.
+    Cluster,
+    /// A file, which must be named.
+    #[default]
+    File,
+}
+
+/// Where each part of TLS comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Origins {
+    /// Serving certificate and key.
+    pub certificate: Origin,
+    /// The authorities of client certificates.
+    pub client_ca: Origin,
 }
 
 /// `server.providerTimeout`.
@@ -155,22 +176,31 @@ impl Config {
     pub fn resolve_paths(&mut self, base: &Path) {
         if let Some(tls) = &mut self.tls {
             // `join` keeps an absolute path.
-            tls.certificate = base.join(&tls.certificate);
-            tls.key = base.join(&tls.key);
-            tls.client_ca = tls.client_ca.as_ref().map(|path| base.join(path));
+            for path in [&mut tls.certificate, &mut tls.key, &mut tls.client_ca].into_iter().flatten() {
+                *path = base.join(&*path);
+            }
         }
     }
 
-    /// Everything wrong between fields, without reading files.
-    pub fn faults(&self) -> Vec<Fault> {
+    /// Everything wrong between fields, without reading files. `origins`: what need not, and must not, be named as a file.
+    pub fn faults(&self, origins: Origins) -> Vec<Fault> {
         let mut faults = Vec::new();
         match (&self.tls, self.plain_http) {
+            (None, false) if origins == Origins { certificate: Origin::Cluster, client_ca: Origin::Cluster } => {
+                faults.push(Fault::new("tls", "missing: at least clientName is required"));
+            }
             (None, false) => faults.push(Fault::new("tls", "missing: certificate, key and clientCa are required")),
+            (None, true) if origins != Origins::default() => {
+                faults.push(Fault::new(
+                    "plainHttp",
+                    "stands beside kubernetes.certificates or clientCaSecret: choose one",
+                ));
+            }
             (Some(_), true) => faults.push(Fault::new("plainHttp", "stands beside tls: choose one")),
             (None, true) if !self.address.ip().is_loopback() => {
                 faults.push(Fault::new("plainHttp", "only with a loopback address"));
             }
-            (Some(tls), false) => faults.extend(tls.faults()),
+            (Some(tls), false) => faults.extend(tls.faults(origins)),
             (None, true) => {}
         }
         for (field, timeout) in [
@@ -189,20 +219,33 @@ impl Config {
 }
 
 impl Tls {
-    fn faults(&self) -> Vec<Fault> {
+    fn faults(&self, origins: Origins) -> Vec<Fault> {
         let mut faults = Vec::new();
-        match (&self.client_ca, self.insecure_skip_client_certificate) {
-            (None, false) => faults.push(Fault::new(
+        for (field, file) in [("tls.certificate", &self.certificate), ("tls.key", &self.key)] {
+            match (file, origins.certificate) {
+                (None, Origin::File) => faults.push(Fault::new(field, "missing")),
+                (Some(_), Origin::Cluster) => {
+                    faults.push(Fault::new(field, "stands beside kubernetes.certificates: choose one"));
+                }
+                (None, Origin::Cluster) | (Some(_), Origin::File) => {}
+            }
+        }
+        if self.client_ca.is_some() && origins.client_ca == Origin::Cluster {
+            faults.push(Fault::new("tls.clientCa", "stands beside kubernetes.clientCaSecret: choose one"));
+        }
+        let has_client_ca = self.client_ca.is_some() || origins.client_ca == Origin::Cluster;
+        match (has_client_ca, self.insecure_skip_client_certificate) {
+            (false, false) => faults.push(Fault::new(
                 "tls.clientCa",
                 "missing: Gatekeeper's ca.crt (or insecureSkipClientCertificate: true, then anyone may ask)",
             )),
-            (Some(_), true) => {
+            (true, true) => {
                 faults.push(Fault::new("tls.insecureSkipClientCertificate", "stands beside clientCa: choose one"));
             }
-            (None, true) | (Some(_), false) => {}
+            (false, true) | (true, false) => {}
         }
         match &self.client_name {
-            Some(_) if self.client_ca.is_none() => {
+            Some(_) if !has_client_ca => {
                 faults.push(Fault::new("tls.clientName", "means nothing without clientCa"));
             }
             Some(name) if name.is_empty() || name.contains('*') => {
@@ -263,10 +306,10 @@ mod tests {
         }))
         .unwrap();
         config.resolve_paths(Path::new("/base"));
-        assert_eq!(config.faults(), []);
+        assert_eq!(config.faults(Origins::default()), []);
         let tls = config.tls.unwrap();
-        assert_eq!(tls.certificate, Path::new("/base/tls/tls.crt"));
-        assert_eq!(tls.key, Path::new("/etc/tls.key"));
+        assert_eq!(tls.certificate.unwrap(), Path::new("/base/tls/tls.crt"));
+        assert_eq!(tls.key.unwrap(), Path::new("/etc/tls.key"));
         assert_eq!(tls.client_ca.unwrap(), Path::new("/base/gatekeeper/ca.crt"));
     }
 
@@ -295,13 +338,49 @@ mod tests {
             ("too short", json!({"tls": tls(), "providerTimeout": {"verify": "249ms"}}), "providerTimeout.verify"),
             ("too long", json!({"tls": tls(), "providerTimeout": {"mutate": "31s"}}), "providerTimeout.mutate"),
             ("never stops", json!({"tls": tls(), "shutdownTimeout": "0s"}), "shutdownTimeout"),
+            ("no certificate", json!({"tls": {"key": "b", "clientCa": "c"}}), "tls.certificate"),
+            ("no key", json!({"tls": {"certificate": "a", "clientCa": "c"}}), "tls.key"),
         ] {
-            let faults = parse(value).unwrap().faults();
+            let faults = parse(value).unwrap().faults(Origins::default());
             assert_eq!(faults.iter().map(|fault| fault.field).collect::<Vec<_>>(), [field], "{name}");
         }
         let open = json!({"tls": {"certificate": "a", "key": "b", "insecureSkipClientCertificate": true}});
-        assert_eq!(parse(open).unwrap().faults(), []);
-        assert_eq!(parse(json!({"plainHttp": true, "address": "127.0.0.1:0"})).unwrap().faults(), []);
+        assert_eq!(parse(open).unwrap().faults(Origins::default()), []);
+        let plain = json!({"plainHttp": true, "address": "127.0.0.1:0"});
+        assert_eq!(parse(plain).unwrap().faults(Origins::default()), []);
+    }
+
+    // CFG-07
+    #[test]
+    fn what_the_cluster_provides_is_left_out_and_never_both() {
+        let certificate = Origins { certificate: Origin::Cluster, ..Origins::default() };
+        let client_ca = Origins { client_ca: Origin::Cluster, ..Origins::default() };
+        let both = Origins { certificate: Origin::Cluster, client_ca: Origin::Cluster };
+        for (name, value, origins, fields) in [
+            ("both left out", json!({"tls": {"clientName": "x"}}), both, vec![]),
+            ("all left out", json!({}), both, vec!["tls"]),
+            ("certificate left out", json!({"tls": {"clientCa": "c"}}), certificate, vec![]),
+            ("certificate twice", json!({"tls": tls()}), certificate, vec!["tls.certificate", "tls.key"]),
+            ("key twice", json!({"tls": {"key": "b", "clientCa": "c"}}), certificate, vec!["tls.key"]),
+            (
+                "CA left out too",
+                json!({"tls": {"clientName": "x"}}),
+                certificate,
+                vec!["tls.clientCa", "tls.clientName"],
+            ),
+            ("CA left out", json!({"tls": {"certificate": "a", "key": "b"}}), client_ca, vec![]),
+            ("CA twice", json!({"tls": tls()}), client_ca, vec!["tls.clientCa"]),
+            (
+                "CA for nothing",
+                json!({"tls": {"certificate": "a", "key": "b", "insecureSkipClientCertificate": true}}),
+                client_ca,
+                vec!["tls.insecureSkipClientCertificate"],
+            ),
+            ("no TLS", json!({"plainHttp": true, "address": "127.0.0.1:0"}), both, vec!["plainHttp"]),
+        ] {
+            let faults = parse(value).unwrap().faults(origins);
+            assert_eq!(faults.iter().map(|fault| fault.field).collect::<Vec<_>>(), fields, "{name}");
+        }
     }
 
     #[test]

@@ -245,6 +245,7 @@ mod tests {
         )
     }
 
+    // CCH-07: one key is one decision of a request, wherever it stands and whatever expires meanwhile.
     #[test]
     fn duplicates_share_a_slot_and_keep_their_places() {
         let request = ProviderRequest::parse(body(r#"["b","a","b"]"#).as_bytes(), 2).unwrap();

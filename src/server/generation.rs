@@ -71,6 +71,11 @@ pub trait Generations: Debug + Send + Sync {
 
     /// Whether the one in force could not be renewed for longer than is allowed; readiness then fails.
     fn is_stale(&self) -> bool;
+
+    /// Whether the credentials that a cluster keeps have been looked at; before that there is no readiness.
+    fn knows_pull_secrets(&self) -> bool {
+        true
+    }
 }
 
 /// The app's generation as the server wants it; made once for each.
@@ -108,5 +113,9 @@ impl Generations for OfApp {
 
     fn is_stale(&self) -> bool {
         self.app.is_stale(Instant::now())
+    }
+
+    fn knows_pull_secrets(&self) -> bool {
+        self.app.knows_pull_secrets()
     }
 }

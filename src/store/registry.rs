@@ -48,7 +48,8 @@ use self::{
     transport::Transport,
 };
 pub use self::{
-    config::{Config, Credentials, Fault, HostConfig},
+    auth::pull_secrets::{Known, ObjectName, PullSecret, PullSecrets, Snapshot, Wanted},
+    config::{Config, Credentials, Fault, HostConfig, PullSecretName},
     limits::Limits,
     outbound::{Outbound, OutboundError, OutboundRequest},
     resolver::{Resolver, SystemResolver},
@@ -73,11 +74,13 @@ pub struct Outside {
     pub meter: Option<Meter>,
     /// How names become addresses.
     pub resolver: Arc<dyn Resolver>,
+    /// What is known of pull Secrets.
+    pub pull_secrets: PullSecrets,
 }
 
 impl Default for Outside {
     fn default() -> Self {
-        Self { meter: None, resolver: Arc::new(SystemResolver) }
+        Self { meter: None, resolver: Arc::new(SystemResolver), pull_secrets: PullSecrets::default() }
     }
 }
 
@@ -93,12 +96,12 @@ impl Registry {
         limits: Limits,
         outside: Outside,
     ) -> Result<Self, Vec<Fault>> {
-        let Outside { meter, resolver } = outside;
+        let Outside { meter, resolver, pull_secrets } = outside;
         let mut faults: Vec<_> = limits.faults().into_iter().map(|fault| Fault::new("limits", fault)).collect();
         if config.hosts.is_empty() {
             faults.push(Fault::new("hosts", "names no host, so the store would serve none"));
         }
-        let common = Common { base, limits, public_roots: tls::public_roots(), resolver };
+        let common = Common { base, limits, public_roots: tls::public_roots(), resolver, pull_secrets };
         let mut rules: Vec<Rule> = Vec::new();
         for (pattern, host) in &config.hosts {
             match Rule::build(pattern, host, &common) {
@@ -128,6 +131,12 @@ impl Registry {
     /// How specific the entry about `registry` is, to choose among stores: exact, then the longer suffix, then `*`.
     pub fn specificity(&self, registry: &Name) -> Option<usize> {
         self.rule(registry).map(|rule| rule.pattern.specificity())
+    }
+
+    /// What is known of the pull Secrets for `registry`, as an opaque name: content that was fetched with others is not found under
+    /// it. Empty where there are none.
+    pub fn credentials_id(&self, registry: &Name) -> String {
+        self.rule(registry).map(|rule| rule.credentials.id()).unwrap_or_default()
     }
 
     fn rule(&self, registry: &Name) -> Option<&Rule> {

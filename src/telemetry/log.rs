@@ -80,7 +80,12 @@ pub(super) fn subscribe(
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let events = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(SCOPE, level);
+    let events = Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        // Writes answers that it cannot read to the log, Secrets included; its errors reach us as values.
+        .with_target("kube_client", LevelFilter::OFF)
+        .with_target("kube_runtime", LevelFilter::OFF)
+        .with_target(SCOPE, level);
     let format = match config.log_format {
         LogFormat::Json => fmt::layer()
             .json()

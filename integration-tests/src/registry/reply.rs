@@ -35,6 +35,9 @@ pub enum Body {
 /// A change of the faithful answer.
 pub type Edit = Arc<dyn Fn(&Call, Response) -> Response + Send + Sync>;
 
+/// What is answered to a call.
+pub type Rule = Arc<dyn Fn(&Call) -> Reply + Send + Sync>;
+
 /// What a script answers to one call.
 #[derive(Clone)]
 pub enum Reply {

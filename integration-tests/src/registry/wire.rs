@@ -26,6 +26,7 @@ pub(super) enum End {
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, state: &Arc<State>) -> io::Result<End> {
     let mut buffer = Vec::new();
     while let Some(call) = read(stream, &mut buffer).await? {
+        let _under_way = state.begin();
         let (reply, latency) = state.receive(call.clone()).await;
         if !latency.is_zero() {
             sleep(latency).await;

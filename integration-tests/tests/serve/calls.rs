@@ -73,10 +73,12 @@ async fn one_token_serves_all_calls_of_an_image() {
         let (with, without): (Vec<Call>, Vec<Call>) =
             calls.into_iter().partition(|call| call.authorization().is_some());
         assert_eq!(with.len(), 2 + 2 * k, "{with:?}");
-        // The two calls that go first side by side are challenged; then one token is fetched for both.
-        let mut expected = vec!["/manifests/", "/referrers/", "/token"];
-        expected.sort_unstable();
-        assert_eq!(kinds(&without), expected);
+        // Of the two calls that go first side by side one is challenged, or both are; one token is fetched for both.
+        let asked = kinds(&without);
+        assert!(
+            matches!(asked[..], ["/manifests/", "/referrers/", "/token"] | ["/manifests/" | "/referrers/", "/token"]),
+            "{asked:?}"
+        );
         scene.registry.forget_calls();
         assert_eq!(scene.provider.code(&scene.by_tag()).await, "VERIFIED");
         assert_eq!(kinds(&scene.registry.calls()), ["/manifests/"], "the token is kept");

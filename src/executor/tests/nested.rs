@@ -47,6 +47,7 @@ impl Scene {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better in tables")]
 fn signed_by(by: serde_json::Value) -> serde_json::Value {
     json!({ "evidence": "e", "signedBy": by })
 }

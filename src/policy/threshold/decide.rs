@@ -86,7 +86,7 @@ fn verifier(name: &VerifierName, evidence: &Evidence, level: Level) -> Holding {
         match (&report.word, level) {
             (Word::Yes(verified), _) => yes = Some(later(yes, verified.valid_until())),
             (Word::Waived(_), Level::Image) => yes = Some(None),
-            (Word::Waived(waiver), Level::Nested) => waived = Some(waiver),
+            (Word::Waived(skip), Level::Nested) => waived = Some(skip),
             (Word::Not(VerifyError::Undecided(undecided)), _) => open = open.or_else(|| Some(Reason::from(undecided))),
             (Word::Not(VerifyError::Rejected(rejection)), _) => refused.push(rejection),
         }
@@ -98,8 +98,8 @@ fn verifier(name: &VerifierName, evidence: &Evidence, level: Level) -> Holding {
         return Holding::Undecided(named(name, &reason));
     }
     Holding::No(match waived {
-        Some(waiver) => {
-            let message = format!("{name}: waived by trust policy {:?}, which is no signature", waiver.policy());
+        Some(skip) => {
+            let message = format!("{name}: waived by trust policy {:?}, which is no signature", skip.policy());
             Reason::new(Code::NoSignature, message)
         }
         None => nearest(name, &refused),
@@ -153,7 +153,7 @@ fn signed(name: &VerifierName, by: &Requirement, evidence: &Evidence) -> Holding
                 open = open.or(Some(reason));
             }
             (Ok(until), Some(Holding::Yes(Grounds::Evidence(signed)))) => {
-                yes = Some(later(yes, earlier(until, signed)))
+                yes = Some(later(yes, earlier(until, signed)));
             }
             // A configuration that says so is refused.
             (Ok(_), Some(Holding::Yes(Grounds::Stated(message)))) => {

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::super::{
-    Decider, Generation, Generations, Parts, Server, ServerError, TagAfterMutation, Tenancy,
+    Decider, Generation, Generations, Handed, Parts, Server, ServerError, TagAfterMutation, Tenancy,
     config::{Config, Limits},
     tls::Tls,
 };
@@ -200,6 +200,7 @@ impl Setup {
             config: self.config,
             limits: self.limits,
             generations: Arc::new(Fixed(self.loaded.then(|| Arc::new(generation)))),
+            handed: Handed::default(),
             telemetry: Arc::clone(&telemetry),
             clock: Clock::Fixed(datetime!(2026-01-02 03:04:05 UTC)),
         })?;

@@ -23,6 +23,8 @@ use rustls::{
 use super::fake::{Running, Setup, post, request};
 use crate::server::{ServerError, TlsError, config};
 
+mod handshakes;
+
 const NAME: &str = "gatekeeper-webhook-service.gatekeeper-system.svc";
 
 struct Authority {
@@ -102,8 +104,8 @@ impl Place {
         let mut setup = Setup::default();
         setup.config.plain_http = false;
         setup.config.tls = Some(config::Tls {
-            certificate: self.path().join("tls.crt"),
-            key: self.path().join("tls.key"),
+            certificate: Some(self.path().join("tls.crt")),
+            key: Some(self.path().join("tls.key")),
             client_ca: Some(self.path().join("ca.crt")),
             client_name: Some(NAME.to_owned()),
             insecure_skip_client_certificate: false,

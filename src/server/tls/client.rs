@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use der::{Decode as _, asn1::Ia5StringRef, oid::ObjectIdentifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme,
@@ -29,15 +29,22 @@ const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 #[derive(Debug)]
 pub(super) struct Clients {
     chains: ArcSwap<Chains>,
+    /// The authorities, where somebody else hands them over: looked at before each use of `chains`.
+    handed: Option<Arc<ArcSwapOption<RootCertStore>>>,
+    provider: Arc<CryptoProvider>,
     /// What a DNS name (SAN) or the common name must equal; `None`: any.
     name: Option<String>,
     algorithms: WebPkiSupportedAlgorithms,
     metrics: Arc<ServerMetrics>,
 }
 
-/// A sized home for the verifier of one set of authorities.
+/// The verifier of one set of authorities; none where there are no authorities yet.
 #[derive(Debug)]
-struct Chains(Arc<dyn ClientCertVerifier>);
+struct Chains {
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+    /// What was handed over.
+    of: Option<Arc<RootCertStore>>,
+}
 
 /// The certificate's chain is good, but it is somebody else.
 #[derive(Debug, thiserror::Error)]
@@ -51,22 +58,64 @@ impl Clients {
         provider: &Arc<CryptoProvider>,
         metrics: &Arc<ServerMetrics>,
     ) -> Result<Self, TlsError> {
-        Ok(Self {
-            chains: ArcSwap::from_pointee(chains(bundle, provider)?),
+        let chains = Chains { verifier: Some(chains(bundle, provider)?), of: None };
+        Ok(Self::with(chains, None, name, provider, metrics))
+    }
+
+    /// Whatever `slot` holds at each handshake; nobody is let in while it is empty.
+    pub(super) fn handed(
+        slot: &Arc<ArcSwapOption<RootCertStore>>,
+        name: Option<&str>,
+        provider: &Arc<CryptoProvider>,
+        metrics: &Arc<ServerMetrics>,
+    ) -> Self {
+        let nobody = Chains { verifier: None, of: None };
+        Self::with(nobody, Some(Arc::clone(slot)), name, provider, metrics)
+    }
+
+    fn with(
+        chains: Chains,
+        handed: Option<Arc<ArcSwapOption<RootCertStore>>>,
+        name: Option<&str>,
+        provider: &Arc<CryptoProvider>,
+        metrics: &Arc<ServerMetrics>,
+    ) -> Self {
+        Self {
+            chains: ArcSwap::from_pointee(chains),
+            handed,
+            provider: Arc::clone(provider),
             name: name.map(ToOwned::to_owned),
             algorithms: provider.signature_verification_algorithms,
             metrics: Arc::clone(metrics),
-        })
+        }
+    }
+
+    /// The verifier of the moment.
+    fn chains(&self) -> Arc<Chains> {
+        let chains = self.chains.load_full();
+        let Some(slot) = &self.handed else { return chains };
+        let roots = slot.load_full();
+        if chains.of.as_ref().map(Arc::as_ptr) == roots.as_ref().map(Arc::as_ptr) {
+            return chains;
+        }
+        let built = roots.as_ref().and_then(|roots| {
+            let builder = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&self.provider));
+            builder.build().ok()
+        });
+        let renewed = Arc::new(Chains { verifier: built, of: roots });
+        self.chains.store(Arc::clone(&renewed));
+        self.metrics.reload("client_ca");
+        renewed
     }
 
     /// Takes other authorities into use; on error the old ones stay.
     pub(super) fn replace(&self, bundle: &[u8], provider: &Arc<CryptoProvider>) -> Result<(), TlsError> {
-        self.chains.store(Arc::new(chains(bundle, provider)?));
+        self.chains.store(Arc::new(Chains { verifier: Some(chains(bundle, provider)?), of: None }));
         Ok(())
     }
 }
 
-fn chains(bundle: &[u8], provider: &Arc<CryptoProvider>) -> Result<Chains, TlsError> {
+fn chains(bundle: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in material::certificates(bundle)? {
         roots.add(certificate).map_err(TlsError::ClientAuthority)?;
@@ -75,7 +124,8 @@ fn chains(bundle: &[u8], provider: &Arc<CryptoProvider>) -> Result<Chains, TlsEr
         return Err(TlsError::ClientAuthorityMissing);
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build();
-    Ok(Chains(verifier.map_err(TlsError::ClientVerifier)?))
+    let verifier = verifier.map_err(TlsError::ClientVerifier)?;
+    Ok(verifier)
 }
 
 impl ClientCertVerifier for Clients {
@@ -94,7 +144,10 @@ impl ClientCertVerifier for Clients {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let chained = self.chains.load().0.verify_client_cert(end_entity, intermediates, now);
+        let chained = match &self.chains().verifier {
+            Some(chains) => chains.verify_client_cert(end_entity, intermediates, now),
+            None => Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)),
+        };
         let verified = chained.inspect_err(|error| self.metrics.client_refused(refusal(error)))?;
         match &self.name {
             Some(name) if !is_named(end_entity, name) => {

@@ -72,6 +72,9 @@ pub enum TlsError {
         /// Why.
         source: io::Error,
     },
+    /// Nobody gives a serving certificate.
+    #[error("there is neither a file nor anybody else with a serving certificate")]
+    Unnamed,
     /// A file is larger than any certificate file.
     #[error("{path} has more than {MAX_FILE_BYTES} bytes")]
     TooLarge {
@@ -97,6 +100,14 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 /// All certificates of a PEM file.
 pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(TlsError::Pem)
+}
+
+/// From when to when the leaf is valid, Unix seconds.
+pub(super) fn life(certified: &CertifiedKey) -> Option<(i64, i64)> {
+    let leaf = Certificate::from_der(certified.cert.first()?).ok()?;
+    let validity = leaf.tbs_certificate.validity;
+    let seconds = |time: x509_cert::time::Time| i64::try_from(time.to_unix_duration().as_secs()).ok();
+    Some((seconds(validity.not_before)?, seconds(validity.not_after)?))
 }
 
 /// A certificate chain and the key of its leaf.

@@ -9,6 +9,7 @@ pub(super) mod challenge;
 pub(super) mod credentials;
 mod docker_config;
 mod helper;
+pub(super) mod pull_secrets;
 mod token;
 
 use std::{sync::Arc, time::Duration};

@@ -9,7 +9,7 @@ use serde::Deserialize;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
     /// By host pattern: `host`, `host:port`, `*.example.com` (one label or more), or `*`: any other public host,
-    /// anonymous. A pattern without a port means the default port. The most specific pattern rules.
+    /// anonymous, or with the pull Secrets that name it. A pattern without a port means the default port. The most specific pattern rules.
     pub hosts: BTreeMap<String, HostConfig>,
 }
 
@@ -50,7 +50,8 @@ pub struct HostConfig {
     pub redirects: Option<Vec<String>>,
 }
 
-/// Where credentials come from: `dockerConfig`, or `username` with `passwordFile`.
+/// Where credentials come from: `dockerConfig`, or `username` with `passwordFile`, or, in a cluster, `pullSecrets` and
+/// `serviceAccount`.
 #[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Credentials {
@@ -58,10 +59,35 @@ pub struct Credentials {
     pub docker_config: Option<PathBuf>,
     /// The directory with `docker-credential-NAME`, needed where `dockerConfig` names a helper. The search path is not used.
     pub helpers: Option<PathBuf>,
+    /// The identity of the node's cloud, by name. None is built in yet.
+    pub identity: Option<String>,
     /// A file with the password; one line break at its end is not part of it.
     pub password_file: Option<PathBuf>,
+    /// Image pull Secrets: of all their entries the one with the longest path that leads to the repository counts, of equal ones
+    /// the first. Followed: a changed Secret is used at once.
+    pub pull_secrets: Vec<PullSecretName>,
+    /// A ServiceAccount in our namespace, whose `imagePullSecrets` are meant; after those of `pullSecrets`.
+    pub service_account: Option<String>,
     /// The user's name.
     pub username: Option<String>,
+}
+
+impl Credentials {
+    /// Whether an API server has to be asked for them.
+    pub fn is_of_cluster(&self) -> bool {
+        !self.pull_secrets.is_empty() || self.service_account.is_some()
+    }
+}
+
+/// An element of `pullSecrets`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PullSecretName {
+    /// The Secret's name.
+    pub name: String,
+    /// Its namespace. Default: ours.
+    #[serde(default)]
+    pub namespace: Option<String>,
 }
 
 impl fmt::Debug for Credentials {

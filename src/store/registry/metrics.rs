@@ -33,6 +33,7 @@ pub(super) struct Metrics(Option<Instruments>);
 struct Instruments {
     breaker_opened: Counter<u64>,
     breakers_open: UpDownCounter<i64>,
+    in_flight: UpDownCounter<i64>,
     realm_denied: Counter<u64>,
     requests: Counter<u64>,
     retries: Counter<u64>,
@@ -49,6 +50,10 @@ impl Metrics {
                     .with_description("Failing hosts that are tried once a second only, by class")
                     .build(),
                 breaker_opened: counter("countersign_registry_breaker_opened", "Times a failing host's breaker opened"),
+                in_flight: meter
+                    .i64_up_down_counter("countersign_registry_requests_in_flight")
+                    .with_description("Requests to registries under way, by class of host")
+                    .build(),
                 realm_denied: counter("countersign_registry_realm_denied", "Token services that were not allowed"),
                 requests: counter("countersign_registry_requests", "Requests to registries, by what and outcome"),
                 retries: counter("countersign_registry_retries", "Requests that repeat a failed one"),
@@ -61,6 +66,7 @@ impl Metrics {
             for named in [false, true] {
                 instruments.breaker_opened.add(0, &[class(named)]);
                 instruments.breakers_open.add(0, &[class(named)]);
+                instruments.in_flight.add(0, &[class(named)]);
             }
             instruments
         }))
@@ -103,9 +109,30 @@ impl Metrics {
         Breaker(instruments.map(|all| (all.breaker_opened.clone(), all.breakers_open.clone(), class(named))))
     }
 
+    /// A request that has a place; counted until it is dropped, whatever becomes of it.
+    pub(super) fn in_flight(&self, named: bool) -> InFlight {
+        let counted = self.0.as_ref().map(|all| (all.in_flight.clone(), class(named)));
+        if let Some((in_flight, class)) = &counted {
+            in_flight.add(1, std::slice::from_ref(class));
+        }
+        InFlight(counted)
+    }
+
     fn count(&self, of: impl Fn(&Instruments) -> &Counter<u64>) {
         if let Some(instruments) = &self.0 {
             of(instruments).add(1, &[]);
+        }
+    }
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub(super) struct InFlight(Option<(UpDownCounter<i64>, KeyValue)>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if let Some((in_flight, class)) = &self.0 {
+            in_flight.add(-1, std::slice::from_ref(class));
         }
     }
 }
@@ -132,4 +159,29 @@ impl Breaker {
 /// Whether a host has an entry of its own in the configuration: never which host.
 fn class(named: bool) -> KeyValue {
     KeyValue::new("host", if named { "named" } else { "any" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::{DecisionLog, Telemetry};
+
+    #[test]
+    fn what_is_under_way_is_counted_until_it_ends() {
+        let telemetry = Telemetry::detached(DecisionLog::None, std::io::sink()).unwrap();
+        let metrics = Metrics::new(Some(&telemetry.meter()));
+        let says = |named: u8, any: u8| {
+            let text = telemetry.prometheus_text().unwrap();
+            for (class, count) in [("named", named), ("any", any)] {
+                let line = format!("countersign_registry_requests_in_flight{{host=\"{class}\"}} {count}\n");
+                assert!(text.contains(&line), "{line}{text}");
+            }
+        };
+        says(0, 0);
+        let held = [metrics.in_flight(true), metrics.in_flight(true), metrics.in_flight(false)];
+        says(2, 1);
+        drop(held);
+        says(0, 0);
+        drop(Metrics::new(None).in_flight(true));
+    }
 }

@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(*asked.asked.lock().unwrap(), ["registry.corp.test", "cdn.test."]);
     }
 
-    // REF-16
+    // REF-16, OPS-07
     #[tokio::test]
     async fn a_name_with_many_or_no_addresses_is_bounded() {
         let (_, guard) = guard(vec![vec!["8.8.8.8"; 1000], vec![]], &[], Allowed::PUBLIC);

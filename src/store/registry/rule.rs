@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{
     address::{self, Allowed},
-    auth::credentials::Source,
+    auth::{credentials::Source, pull_secrets::PullSecrets},
     config::{Fault, HostConfig},
     limits::Limits,
     origin::Origin,
@@ -60,6 +60,7 @@ pub(super) struct Common<'a> {
     pub(super) limits: Limits,
     pub(super) public_roots: RootCertStore,
     pub(super) resolver: Arc<dyn Resolver>,
+    pub(super) pull_secrets: PullSecrets,
 }
 
 impl Rule {
@@ -84,10 +85,12 @@ impl Rule {
         if config.max_in_flight.is_some_and(|n| !(1..=65_536).contains(&n)) {
             keep("maxInFlight", "must be from 1 to 65536".to_owned());
         }
-        let credentials = Source::load(config.credentials.as_ref(), common.base).unwrap_or_else(|(field, error)| {
-            keep(&format!("credentials{field}"), error);
-            Source::anonymous()
-        });
+        let credentials = Source::load(config.credentials.as_ref(), common.base, &common.pull_secrets).unwrap_or_else(
+            |(field, error)| {
+                keep(&format!("credentials{field}"), error);
+                Source::anonymous()
+            },
+        );
         let allowed = Allowed {
             link_local: config.allow_link_local,
             loopback: config.allow_loopback,
@@ -197,7 +200,8 @@ fn is_built_in(registry: &Origin, realm: &Origin) -> bool {
     REALMS.iter().any(|(of, at)| https(registry, of) && https(realm, at))
 }
 
-/// `*` is any other public host, anonymous: nothing in it may say otherwise.
+/// `*` is any other public host, anonymous: nothing in it may say otherwise. But pull Secrets name the host of each of their entries,
+/// so that no credential can go astray.
 fn any_faults(config: &HostConfig, at: &dyn Fn(&str) -> String) -> Vec<Fault> {
     let HostConfig {
         allow_link_local,
@@ -223,7 +227,7 @@ fn any_faults(config: &HostConfig, at: &dyn Fn(&str) -> String) -> Vec<Fault> {
         ("ca", ca.is_some()),
         ("clientCertificate", client_certificate.is_some()),
         ("clientKey", client_key.is_some()),
-        ("credentials", credentials.is_some()),
+        ("credentials", credentials.as_ref().is_some_and(|credentials| !credentials.is_of_cluster())),
         ("mirror", mirror.is_some()),
         ("plainHttp", *plain_http),
         ("realms", !realms.is_empty()),
@@ -322,6 +326,7 @@ mod tests {
             limits: Limits::default(),
             public_roots: tls::public_roots(),
             resolver: Arc::new(SystemResolver),
+            pull_secrets: PullSecrets::default(),
         };
         Rule::build(pattern, &serde_json::from_str(config).unwrap(), &common)
     }
@@ -430,6 +435,11 @@ mod tests {
         assert_eq!(paths("a.test", r#"{"clientCertificate":"x"}"#), ["hosts[\"a.test\"].clientKey"]);
         assert_eq!(paths("a.test", r#"{"proxy":"socks5://x"}"#), ["hosts[\"a.test\"].proxy"]);
         assert_eq!(paths("a/b", "{}"), ["hosts[\"a/b\"]"]);
+        assert!(
+            paths("*", r#"{"credentials":{"username":"u","passwordFile":"p"}}"#)
+                .contains(&"hosts[\"*\"].credentials".to_owned())
+        );
+        assert!(rule("*", r#"{"credentials":{"pullSecrets":[{"name":"x"}]}}"#).is_ok());
         assert_eq!(paths("*", r#"{"plainHttp":true,"credentials":{}}"#).first().unwrap(), "hosts[\"*\"].credentials");
     }
 }

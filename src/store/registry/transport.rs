@@ -86,13 +86,14 @@ impl Transport {
     pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Reply, StoreError> {
         let target = Origin::of_url(&ask.url).ok_or_else(|| bad_http(ask, "its URL has no origin"))?;
         ask.rule.check(ask.registry, &target, ask.role).map_err(|rule| denied(ask, &target, ask.role, rule))?;
+        let named = ask.rule.pattern != Pattern::Any;
         let gate = self.gates.get_with_by_ref(&target, || {
-            let breaker = self.metrics.breaker(ask.rule.pattern != Pattern::Any);
+            let breaker = self.metrics.breaker(named);
             Arc::new(Gate::new(ask.rule.max_in_flight, breaker))
         });
         let mut tries = 0;
         loop {
-            let held = admit(&gate, ask).await?;
+            let held = (admit(&gate, ask).await?, self.metrics.in_flight(named));
             let outcome = self.attempt(ask, &target, &gate).await;
             drop(held);
             let Some(wait) = pause(&outcome, tries) else { return outcome };

@@ -79,7 +79,9 @@ fn what_the_flags_say_is_a_configuration_that_compiles() {
         let compiled = match &config.verifiers[0].kind {
             crate::config::VerifierKind::Cosign(cosign) => cosign.compile(&config.base),
             crate::config::VerifierKind::Attestation(attestation) => attestation.compile(&config.base),
-            crate::config::VerifierKind::Notation(_) => panic!("another verifier"),
+            crate::config::VerifierKind::Exec(_) | crate::config::VerifierKind::Notation(_) => {
+                panic!("another verifier")
+            }
         };
         let compiled = compiled.unwrap_or_else(|faults| panic!("{arguments:?}: {faults:?}"));
         assert_eq!((compiled.max_attempts, compiled.policies.len()), (7, 1));

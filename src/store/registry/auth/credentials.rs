@@ -14,6 +14,7 @@ use super::{
     Credential,
     docker_config::{self, DockerConfig, Found},
     helper,
+    pull_secrets::{self, ObjectName, PullSecrets, Slot, Wanted},
 };
 
 /// How long a file or a helper's answer is used before it is read again; also bounds how often that happens.
@@ -32,6 +33,7 @@ pub(in crate::store::registry) struct Source {
 #[derive(Debug)]
 enum Kind {
     Anonymous,
+    Cluster(Vec<Arc<Slot>>),
     Docker { file: PathBuf, helpers: Option<PathBuf> },
     Password { username: String, file: PathBuf },
 }
@@ -66,10 +68,15 @@ impl Source {
     pub(in crate::store::registry) fn load(
         config: Option<&Credentials>,
         base: &Path,
+        followed: &PullSecrets,
     ) -> Result<Self, (&'static str, String)> {
-        let Some(Credentials { docker_config, helpers, password_file, username }) = config else {
+        let Some(config) = config else {
             return Ok(Self::anonymous());
         };
+        if let Some(slots) = cluster(config, followed)? {
+            return Ok(Self::new(Kind::Cluster(slots)));
+        }
+        let Credentials { docker_config, helpers, password_file, username, .. } = config;
         let helpers = helpers.as_ref().map(|directory| base.join(directory));
         let kind = match (docker_config, username, password_file) {
             (Some(file), None, None) => {
@@ -100,8 +107,10 @@ impl Source {
         origin: &Origin,
         path: &str,
     ) -> Result<Option<Arc<Credential>>, String> {
-        if matches!(self.kind, Kind::Anonymous) {
-            return Ok(None);
+        match &self.kind {
+            Kind::Anonymous => return Ok(None),
+            Kind::Cluster(slots) => return pull_secrets::find(slots, origin, path),
+            Kind::Docker { .. } | Kind::Password { .. } => {}
         }
         Box::pin(self.look_up(origin, path)).await
     }
@@ -124,6 +133,14 @@ impl Source {
         }
     }
 
+    /// What is known of pull Secrets, as an opaque name; empty where there are none.
+    pub(in crate::store::registry) fn id(&self) -> String {
+        match &self.kind {
+            Kind::Anonymous | Kind::Docker { .. } | Kind::Password { .. } => String::new(),
+            Kind::Cluster(slots) => slots.iter().map(|slot| slot.id()).collect::<Vec<_>>().join(";"),
+        }
+    }
+
     /// Forgets what it read: the registry refused it, so it may have been rotated.
     pub(in crate::store::registry) fn forget(&self) {
         self.read.invalidate_all();
@@ -133,7 +150,7 @@ impl Source {
     async fn read(&self) -> Result<Arc<Read>, String> {
         let read = async |file: &Path| tokio::fs::read(file).await.map_err(|error| cannot_read(file, &error));
         Ok(Arc::new(match &self.kind {
-            Kind::Anonymous => Read::Nothing,
+            Kind::Anonymous | Kind::Cluster(_) => Read::Nothing,
             Kind::Docker { file, .. } => Read::Docker(parse(file, &read(file).await?)?),
             Kind::Password { username, file } => {
                 Read::Password(Arc::new(password(username, file, &read(file).await?)?))
@@ -147,6 +164,71 @@ impl Source {
         };
         Ok(helper::ask(directory, name, &server(origin)).await?.map(Arc::new))
     }
+}
+
+/// Most Secrets that one rule names.
+const MAX_PULL_SECRETS: usize = 64;
+
+/// What `config` names in a cluster; `None`: nothing.
+fn cluster(config: &Credentials, followed: &PullSecrets) -> Result<Option<Vec<Arc<Slot>>>, (&'static str, String)> {
+    if let Some(name) = &config.identity {
+        return Err((".identity", not_built_in(name)));
+    }
+    if !config.is_of_cluster() {
+        return Ok(None);
+    }
+    let Credentials { docker_config, helpers, identity: _, password_file, pull_secrets, service_account, username } =
+        config;
+    if docker_config.is_some() || helpers.is_some() || password_file.is_some() || username.is_some() {
+        return Err(("", "wants either pullSecrets and serviceAccount, or credentials in files".to_owned()));
+    }
+    if pull_secrets.len() > MAX_PULL_SECRETS {
+        return Err((".pullSecrets", format!("names more than {MAX_PULL_SECRETS} Secrets")));
+    }
+    let mut slots = Vec::new();
+    for secret in pull_secrets {
+        if !is_subdomain(&secret.name) || !secret.namespace.as_deref().is_none_or(is_label) {
+            return Err((
+                ".pullSecrets",
+                "has a name that is none of a Secret, or a namespace that is none".to_owned(),
+            ));
+        }
+        let name = ObjectName { namespace: secret.namespace.clone(), name: secret.name.clone() };
+        slots.push(followed.follow(Wanted::Secret(name)));
+    }
+    if let Some(account) = service_account {
+        if !is_subdomain(account) {
+            return Err((".serviceAccount", "is no name of a ServiceAccount".to_owned()));
+        }
+        let name = ObjectName { namespace: None, name: account.clone() };
+        slots.push(followed.follow(Wanted::ServiceAccount(name)));
+    }
+    Ok(Some(slots))
+}
+
+/// Identities of the clouds that Ratify's users have, by the names that they have there.
+const IDENTITIES: [&str; 5] =
+    ["alibabacloudAcrBasic", "awsEcrBasic", "azureManagedIdentity", "azureWorkloadIdentity", "gcpWorkloadIdentity"];
+
+fn not_built_in(name: &str) -> String {
+    if IDENTITIES.contains(&name) {
+        format!(
+            "{name} is not built in yet; use pullSecrets, for example with a controller that renews the Secret, or a credential helper"
+        )
+    } else {
+        format!("is none of {} (of which none is built in yet)", IDENTITIES.join(", "))
+    }
+}
+
+/// RFC 1123, DNS label.
+fn is_label(name: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    !name.is_empty() && name.len() <= 63 && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-')
+}
+
+/// RFC 1123, DNS subdomain.
+fn is_subdomain(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 /// What Docker calls a registry towards its helpers.
@@ -184,7 +266,7 @@ fn password(username: &str, file: &Path, bytes: &[u8]) -> Result<Credential, Str
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::super::config::PullSecretName, *};
     use crate::oci::Registry;
 
     #[tokio::test]
@@ -193,7 +275,7 @@ mod tests {
         std::fs::write(directory.path().join("p"), "old\n").unwrap();
         let config =
             Credentials { username: Some("u".to_owned()), password_file: Some("p".into()), ..Credentials::default() };
-        let source = Source::load(Some(&config), directory.path()).unwrap();
+        let source = Source::load(Some(&config), directory.path(), &PullSecrets::default()).unwrap();
         let origin = Origin::of_registry(&Registry::parse("a.test").unwrap(), false);
         let first = source.find(&origin, "x").await.unwrap().unwrap();
         std::fs::write(directory.path().join("p"), "new").unwrap();
@@ -219,13 +301,51 @@ mod tests {
             helpers: Some(".".into()),
             ..Credentials::default()
         };
-        let source = Source::load(Some(&config), directory.path()).unwrap();
+        let source = Source::load(Some(&config), directory.path(), &PullSecrets::default()).unwrap();
         let origin = Origin::of_registry(&Registry::parse("a.test").unwrap(), false);
         let paths: Vec<String> = (0..20).map(|n| format!("team/{n}")).collect();
         for found in futures_util::future::join_all(paths.iter().map(|path| source.find(&origin, path))).await {
             assert!(found.unwrap().is_some());
         }
         assert_eq!(std::fs::read_to_string(directory.path().join("runs")).unwrap(), "x\n");
+    }
+
+    #[test]
+    fn what_a_cluster_keeps_stands_alone_and_has_names_of_objects() {
+        let secret = |name: &str, namespace: Option<&str>| PullSecretName {
+            name: name.to_owned(),
+            namespace: namespace.map(str::to_owned),
+        };
+        let none = Credentials::default;
+        let text = |text: &str| Some(text.to_owned());
+        for (name, config, expected) in [
+            ("a Secret", Credentials { pull_secrets: vec![secret("regcred", Some("team-a"))], ..none() }, Ok(())),
+            ("ours", Credentials { pull_secrets: vec![secret("reg.cred", None)], ..none() }, Ok(())),
+            ("an account", Credentials { service_account: text("default"), ..none() }, Ok(())),
+            ("no name", Credentials { pull_secrets: vec![secret("", None)], ..none() }, Err(".pullSecrets")),
+            ("a path", Credentials { pull_secrets: vec![secret("../x", None)], ..none() }, Err(".pullSecrets")),
+            ("a query", Credentials { pull_secrets: vec![secret("x", Some("n?a=b"))], ..none() }, Err(".pullSecrets")),
+            ("most", Credentials { pull_secrets: vec![secret("x", None); MAX_PULL_SECRETS], ..none() }, Ok(())),
+            (
+                "more",
+                Credentials { pull_secrets: vec![secret("x", None); MAX_PULL_SECRETS + 1], ..none() },
+                Err(".pullSecrets"),
+            ),
+            ("no account", Credentials { service_account: text("A"), ..none() }, Err(".serviceAccount")),
+            (
+                "and a file",
+                Credentials { service_account: text("a"), docker_config: Some("c".into()), ..none() },
+                Err(""),
+            ),
+            ("a user", Credentials { service_account: text("a"), username: text("u"), ..none() }, Err("")),
+            ("a cloud's", Credentials { identity: text("awsEcrBasic"), ..none() }, Err(".identity")),
+            ("nobody's", Credentials { identity: text("aws"), ..none() }, Err(".identity")),
+        ] {
+            let loaded = Source::load(Some(&config), Path::new("."), &PullSecrets::default());
+            assert_eq!(loaded.map(|_| ()).map_err(|(field, _)| field), expected, "{name}");
+        }
+        assert!(not_built_in("azureWorkloadIdentity").starts_with("azureWorkloadIdentity is not built in yet; use"));
+        assert!(not_built_in("aws").starts_with("is none of alibabacloudAcrBasic, "));
     }
 
     #[test]
@@ -246,7 +366,11 @@ mod tests {
             (Credentials { docker_config: file("missing"), ..none() }, ".dockerConfig"),
             (Credentials { docker_config: file("config.json"), ..none() }, ".helpers"),
         ] {
-            assert_eq!(Source::load(Some(&config), directory.path()).unwrap_err().0, field, "{config:?}");
+            assert_eq!(
+                Source::load(Some(&config), directory.path(), &PullSecrets::default()).unwrap_err().0,
+                field,
+                "{config:?}"
+            );
         }
     }
 }

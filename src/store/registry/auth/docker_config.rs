@@ -58,6 +58,35 @@ impl DockerConfig {
         Ok(config)
     }
 
+    /// The legacy form, `.dockercfg`: the entries alone. `Err` as of [`DockerConfig::parse`].
+    pub(super) fn parse_legacy(bytes: &[u8]) -> Result<Self, String> {
+        let auths: BTreeMap<String, Entry> = read_object(bytes).map_err(|error| format!("is {error}"))?;
+        for (key, entry) in &auths {
+            entry.credential().map_err(|error| format!("has an entry {key:?} that {error}"))?;
+        }
+        Ok(Self { auths, helpers: BTreeMap::new(), store: None })
+    }
+
+    /// How many entries it has.
+    pub(super) fn entries(&self) -> usize {
+        self.auths.len()
+    }
+
+    /// The entry with the longest path that leads to the repository `path` at `origin`, with that path's length. Entries
+    /// without a credential, and helpers, do not count.
+    pub(super) fn entry(&self, origin: &Origin, path: &str) -> Result<Option<(usize, Credential)>, String> {
+        let mut best: Option<(usize, Credential)> = None;
+        for (key, entry) in &self.auths {
+            let Some(prefix) = key_prefix(key, origin).filter(|prefix| is_prefix(prefix, path)) else { continue };
+            if best.as_ref().is_none_or(|(longest, _)| prefix.len() > *longest)
+                && let Some(credential) = entry.credential()?
+            {
+                best = Some((prefix.len(), credential));
+            }
+        }
+        Ok(best)
+    }
+
     /// The helpers that it names.
     pub(super) fn helper_names(&self) -> impl Iterator<Item = &str> {
         self.helpers.values().chain(&self.store).map(String::as_str).filter(|name| !name.is_empty())
