@@ -17,3 +17,13 @@ fuzz target="all" seconds="60":
       cargo +nightly fuzz run "$name" "fuzz/corpus/$name" "integration-tests/fixtures/corpus/$name" -- \
         -max_total_time={{ seconds }} -timeout=1 -malloc_limit_mb=64 -rss_limit_mb=2048 -max_len=131072 -print_final_stats=1
     done
+
+# Load, faults and hostile input by hand, against the release build: see integration-tests/README.md. `just load L1 L2`, `just load --list`.
+load *ARGUMENTS:
+    cargo build --release --workspace --bins --locked
+    "${CARGO_TARGET_DIR:-target}/release/load" {{ARGUMENTS}}
+
+# What .ci/run does of it. The tests' features are those that everything was compiled with.
+load-smoke:
+    cargo test --workspace --no-run --locked
+    "${CARGO_TARGET_DIR:-target}/debug/load" --smoke

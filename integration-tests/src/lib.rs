@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod conformance;
 pub mod fuzz;
 pub mod layout;
+pub mod load;
 pub mod notation;
 pub mod pki;
 pub mod provider;

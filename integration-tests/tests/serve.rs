@@ -10,6 +10,7 @@ use integration_tests::{
 
 mod calls;
 mod evidence;
+mod hostile;
 mod protocol;
 mod reload;
 mod tenancy;
