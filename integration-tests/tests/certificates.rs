@@ -150,6 +150,13 @@ impl Scene {
         self.cluster.edit("secrets", NAMESPACE, SECRET, change);
     }
 
+    /// As the README says that an operator stops trusting them.
+    fn unlist_old(&self) {
+        self.edit_secret(|secret| {
+            secret["metadata"]["annotations"]["countersign.dev/old-authorities-until"] = json!("1970-01-01T00:00:00Z");
+        });
+    }
+
     fn bundle(&self, provider: &str) -> String {
         let provider = self.cluster.get("providers", "", provider).unwrap();
         provider["spec"]["caBundle"].as_str().unwrap_or_default().to_owned()

@@ -14,8 +14,9 @@
 //! | a Secret of that name that never was ours | not read, not written; counted |
 //! | two writers | each write names the version that it was made from: one is refused |
 //! | a clock is wrong by more than an hour | that replica writes nothing: what it made would not be believed |
-//! | the Secret is lost and the writer had not seen its last authority (it looks four times a minute) | what it remembers is written back; another replica is believed again once it has read that |
+//! | the Secret is lost or broken, and the writer had not seen its last authority | what Providers list stays listed until one leaf's life after all of them were read: who serves by it is believed |
 //! | a Provider's `caBundle` is reset | written again; an overlap under way begins anew |
+//! | a `caBundle` lists an authority that is not in the Secret | it goes, unless the Secret was just lost or broken: then it could be ours, and stays as long as those |
 //!
 //! What each replica needs of the API server stands in [`super`]'s documentation.
 
@@ -35,9 +36,10 @@ use tokio::time::{Duration, Instant, sleep};
 use self::{
     lease::Lease,
     make::Profile,
-    material::{Anchor, Material},
+    material::Material,
     metrics::{Metrics, What},
     plan::{Change, Timing, View},
+    providers::{Others, Outcome, Wanted},
     secret::{Found, Owner},
 };
 use super::{
@@ -64,7 +66,7 @@ const PLURAL: &str = "secrets";
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 /// The same while there is nothing to serve.
 const LOOK_FIRST: Duration = Duration::from_secs(2);
-/// Most changes in one look: from nothing to a marked successor are four.
+/// Most changes in one look: from nothing to a marked successor are four, with what Providers list adopted.
 const MAX_CHANGES: usize = 8;
 /// How far our clock may be from the API server's for us to write. Half a [`make::BACKDATE`] would do as well.
 const MAX_CLOCK_DIFFERENCE: time::Duration = time::Duration::HOUR;
@@ -275,24 +277,24 @@ impl Keeper {
             if found.owner == Owner::Somebody && self.memory.is_none() {
                 return self.judge(&found);
             }
-            let is_whole = found.owner == Owner::Ours && found.faults.is_empty();
             if let Some(fault) = found.faults.first() {
                 self.metrics.failed(What::Secret);
                 tracing::warn!(target: "countersign", secret = %self.config.secret, %fault, "the Secret of the own certificates is repaired");
             }
-            let published = if is_whole {
-                let (published, failed) = self.publish(&found.material.bundle(), moment).await;
-                trouble = failed;
-                published
-            } else {
-                plan::Published::NotEverywhere
-            };
-            let view = View { found: &found, memory: self.memory.as_ref(), published, now: moment.now };
+            let mut published = plan::Published::NotEverywhere;
+            let mut others = None;
+            if found.is_whole() {
+                let outcome = self.publish(&found.material, moment).await;
+                trouble = not_published(&outcome);
+                (published, others) = (outcome.published, outcome.others);
+            }
+            let memory = self.memory.as_ref();
+            let view = View { found: &found, memory, published, others: others.as_deref(), now: moment.now };
             let Some(change) = view.plan(&self.timing) else { break };
             let material =
                 view.apply(change, &self.profile).map_err(|error| CertificatesError::Make(reason::chain(&error)))?;
             if change.publishes_first() {
-                trouble = self.publish(&material.bundle(), moment).await.1;
+                trouble = not_published(&self.publish(&material, moment).await);
             }
             if !self.lease.is_held(moment.passed()) {
                 // Lost meanwhile: not one write more.
@@ -303,15 +305,16 @@ impl Keeper {
         trouble.map_or(Ok(()), Err)
     }
 
-    async fn publish(&self, wanted: &[&Anchor], moment: Moment) -> (plan::Published, Option<CertificatesError>) {
+    async fn publish(&self, material: &Material, moment: Moment) -> Outcome {
+        let anchors = &material.bundle();
+        let others = if material.unread { Others::Stay } else { Others::Go };
         let may_write = || self.lease.is_held(moment.passed());
-        let names = &self.config.providers;
-        let outcome = providers::publish(&self.cluster, names, &self.profile.names, wanted, may_write).await;
+        let (names, hosts) = (&self.config.providers, &self.profile.names);
+        let outcome = providers::publish(&self.cluster, names, hosts, Wanted { anchors, others }, may_write).await;
         if outcome.patched > 0 {
-            tracing::info!(target: "countersign", providers = outcome.patched, authorities = wanted.len(), "the Providers' caBundle was written");
+            tracing::info!(target: "countersign", providers = outcome.patched, authorities = anchors.len(), "the Providers' caBundle was written");
         }
-        let said: Vec<String> = outcome.errors.iter().map(|error| reason::chain(error)).collect();
-        (outcome.published, (!said.is_empty()).then(|| CertificatesError::Provider(said.join("; "))))
+        outcome
     }
 
     async fn write(
@@ -405,6 +408,11 @@ impl Keeper {
         self.last_error = said;
         outcome
     }
+}
+
+fn not_published(outcome: &Outcome) -> Option<CertificatesError> {
+    let said: Vec<String> = outcome.errors.iter().map(|error| reason::chain(error)).collect();
+    (!said.is_empty()).then(|| CertificatesError::Provider(said.join("; ")))
 }
 
 /// All instruments, each with a value: what the README's table is made from.

@@ -122,7 +122,7 @@ enum Goes {
     On,
     /// Another leaf of the same authority.
     Renewed,
-    /// Another authority, at once.
+    /// Another authority, at once; the one before stays listed beside it.
     Anew,
 }
 
@@ -157,17 +157,79 @@ async fn what_nobody_remembers_is_saved_as_far_as_it_is_sound() {
         scene.tick(&mut replica).await.unwrap();
         for _ in 0..6 {
             let now = authorities(&scene.bundle("countersign"));
-            assert_eq!(now.contains(&first[0]), goes != Goes::Anew, "{name}");
+            assert!(now.contains(&first[0]), "{name}");
+            assert!(goes != Goes::Anew || now[0] != first[0], "{name}: who signs is listed first");
             let served = replica.keeper.served().load_full().expect("a certificate");
-            let is_same =
-                leaf == pem_of(&served.cert[0]) || goes == Goes::On && replica.changes("authority_rotated") > 0;
+            let is_same = leaf == pem_of(&served.cert[0]) || goes == Goes::On && is_rotated(&replica);
             assert_eq!(is_same, goes == Goes::On, "{name}");
             scene.ask_all(std::slice::from_ref(&replica), name).await;
             scene.pass(Duration::minutes(20));
             scene.tick(&mut replica).await.unwrap();
         }
         assert!(scene.field("ca.key").contains("PRIVATE KEY"), "{name}: it is whole again");
+        if goes == Goes::Anew {
+            scene.unlist_old();
+            scene.tick(&mut replica).await.unwrap();
+            let last = authorities(&scene.bundle("countersign"));
+            assert!(last.len() == 1 && !last.contains(&first[0]), "{name}: an operator trusts it no more");
+            scene.ask_all(std::slice::from_ref(&replica), name).await;
+        }
     }
+}
+
+fn is_rotated(replica: &Replica) -> bool {
+    replica.changes("authority_rotated") > 0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_serves_by_an_authority_that_the_writer_never_saw_is_still_believed() {
+    let (mut scene, mut replicas) = Scene::running().await;
+    // One replica rotates, and is heard of no more; the other one hears of nothing.
+    scene.edit_secret(|secret| secret["metadata"]["annotations"]["countersign.dev/rotate-authority"] = json!("now"));
+    for _ in 0..4 {
+        scene.tick(&mut replicas[0]).await.unwrap();
+        scene.pass(Duration::minutes(30));
+    }
+    assert!(is_rotated(&replicas[0]));
+    let listed = scene.bundle("countersign");
+    let unread =
+        |scene: &Scene| scene.secret()["metadata"]["annotations"].get("countersign.dev/providers-unread").is_some();
+    scene.cluster.remove("secrets", NAMESPACE, SECRET);
+    scene.cluster.script_always("* providers/countersign-mutation", Fault::status(403));
+    scene.tick(&mut replicas[1]).await.unwrap();
+    scene.pass(Duration::minutes(2));
+    for (days, change) in [(0, "restored"), (70, "leaf_renewed")] {
+        scene.pass(Duration::days(days));
+        let error = scene.tick(&mut replicas[1]).await.unwrap_err();
+        assert!(matches!(error, CertificatesError::Provider(_)), "{error}");
+        assert_eq!(replicas[1].changes(change), 1, "it does not wait for the Provider");
+        assert!(unread(&scene));
+        scene.ask_all(&replicas, "while a Provider cannot be read").await;
+    }
+    scene.cluster.heal();
+    scene.tick(&mut replicas[1]).await.unwrap();
+    assert_eq!((replicas[1].changes("listed_adopted"), unread(&scene)), (1, false));
+    for name in PROVIDERS {
+        let now = authorities(&scene.bundle(name));
+        assert!(authorities(&listed).iter().all(|authority| now.contains(authority)), "{name}");
+    }
+    scene.ask_all(&replicas, "once they were read").await;
+    // Now it is known what there is: whatever else is listed goes, and what was adopted when its last leaf has ended.
+    let [foreign, ..] = foreign(scene.now);
+    let mut more = STANDARD.decode(scene.bundle("countersign")).unwrap();
+    more.extend(foreign.as_bytes());
+    let before = scene.bundle("countersign");
+    scene.cluster.edit("providers", "", "countersign", |provider| {
+        provider["spec"]["caBundle"] = json!(STANDARD.encode(&more));
+    });
+    scene.tick(&mut replicas[1]).await.unwrap();
+    assert_eq!(scene.bundle("countersign"), before);
+    scene.pass(Duration::days(90));
+    for replica in replicas.iter_mut().rev() {
+        scene.tick(replica).await.unwrap();
+    }
+    assert_eq!(authorities(&scene.bundle("countersign")).len(), 1);
+    scene.ask_all(&replicas, "in the end").await;
 }
 
 fn pem_of(der: &CertificateDer<'_>) -> String {

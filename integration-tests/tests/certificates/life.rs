@@ -100,6 +100,13 @@ async fn an_operator_can_have_another_authority() {
     assert_eq!(replicas[0].changes("authority_rotated"), 1);
     let after = authorities(&scene.bundle("countersign"));
     assert!(after.len() == 2 && after.contains(&before[0]), "the new one signs, the old one is still listed");
+    scene.unlist_old();
+    for replica in &mut replicas {
+        scene.tick(replica).await.unwrap();
+    }
+    let last = authorities(&scene.bundle("countersign"));
+    assert!(last.len() == 1 && !last.contains(&before[0]), "a wish, and it is trusted no more");
+    scene.ask_all(&replicas, "without the old one").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -58,6 +58,17 @@ pub(super) fn compare(text: &str, wanted: &[&Anchor]) -> Comparison {
     }
 }
 
+/// What a Provider's text lists beside `wanted`, each once, as far as it could be ours; the first [`MAX_ANCHORS`].
+pub(super) fn others(text: &str, wanted: &[&Anchor]) -> Vec<Anchor> {
+    let mut others: Vec<Anchor> = Vec::new();
+    for anchor in listed(text).unwrap_or_default().into_iter().filter_map(|der| Anchor::parse(der).ok()) {
+        if others.len() < MAX_ANCHORS && !wanted.contains(&&anchor) && !others.contains(&anchor) {
+            others.push(anchor);
+        }
+    }
+    others
+}
+
 fn listed(text: &str) -> Option<Vec<CertificateDer<'static>>> {
     if text.len() > MAX_BASE64_BYTES {
         return None;
@@ -90,6 +101,26 @@ mod tests {
             ("too long", "A".repeat(MAX_BASE64_BYTES + 4), Comparison::Missing),
         ] {
             assert_eq!(compare(&text, &[&one, &two]), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_else_is_listed_is_told_once_and_as_far_as_it_could_be_ours() {
+        let now = datetime!(2026-11-21 12:00 UTC);
+        let authority = testing::profile().authority(now).unwrap();
+        let leaf = certificate_pem(testing::profile().leaf(&authority, now).unwrap().der());
+        let one = authority.anchor;
+        let more: Vec<Anchor> = (0..=MAX_ANCHORS).map(|_| testing::profile().authority(now).unwrap().anchor).collect();
+        let all: Vec<&Anchor> = [&one].into_iter().chain(&more).collect();
+        for (name, text, expected) in [
+            ("what is wanted", render(&[&one]), 0..0),
+            ("one more, twice", render(&[&more[0], &one, &more[0]]), 0..1),
+            ("no authority", STANDARD.encode(pem(&[&one]) + &leaf), 0..0),
+            ("no PEM", STANDARD.encode("CA_BUNDLE"), 0..0),
+            ("as many as there may be", render(&all[..=MAX_ANCHORS]), 0..MAX_ANCHORS),
+            ("one more than that", render(&all), 0..MAX_ANCHORS),
+        ] {
+            assert_eq!(others(&text, &[&one]), more[expected], "{name}");
         }
     }
 }

@@ -259,6 +259,8 @@ pub(super) struct Material {
     pub(super) next: Option<Next>,
     pub(super) old: Option<Old>,
     pub(super) leaf: Option<Leaf>,
+    /// The Secret was not whole when it was last mended: Providers may list authorities that are served by and missing here.
+    pub(super) unread: bool,
 }
 
 impl Material {

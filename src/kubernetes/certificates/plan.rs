@@ -10,6 +10,10 @@
 //!
 //! A client that trusts what Providers listed one overlap ago believes whatever is served now: a successor signs only after it
 //! was listed everywhere for that long, and an authority is unlisted only when nothing that it signed is valid.
+//!
+//! What a Secret that was not whole has lost is known to nobody but the Providers: another replica may serve by an authority that
+//! the one which writes has never seen. Whatever is written in its place is marked `unread`. While that stands no Provider loses
+//! what it lists, and nothing waits; once all of them were read, Adopt takes that up among the old ones and ends it.
 
 use time::{Duration, OffsetDateTime};
 
@@ -17,7 +21,7 @@ use super::{
     bundle,
     make::{MakeError, Profile},
     material::{Anchor, Material, Next, Old},
-    secret::{Found, Owner},
+    secret::Found,
 };
 
 /// A leaf is not renewed for less than this: its authority ends soon, and a successor is under way.
@@ -31,6 +35,8 @@ const MAX_OLD: usize = bundle::MAX_ANCHORS.saturating_sub(2);
 /// One change of the Secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
+    /// What Providers list, and could be ours, stays listed.
+    Adopt,
     /// Old authorities, whose leaves have all ended, go.
     DropOld,
     /// Old authorities get an end.
@@ -54,7 +60,8 @@ pub(super) enum Change {
 }
 
 impl Change {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
+        Self::Adopt,
         Self::DropOld,
         Self::KeepOld,
         Self::Make,
@@ -70,6 +77,7 @@ impl Change {
     /// For logs and metrics.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
+            Self::Adopt => "listed_adopted",
             Self::DropOld => "old_dropped",
             Self::KeepOld => "old_kept",
             Self::Make => "made",
@@ -87,7 +95,8 @@ impl Change {
     pub(super) const fn publishes_first(self) -> bool {
         match self {
             Self::Make | Self::Restore | Self::Switch => true,
-            Self::DropOld
+            Self::Adopt
+            | Self::DropOld
             | Self::KeepOld
             | Self::MarkPublished
             | Self::RenewLeaf
@@ -120,6 +129,8 @@ pub(super) struct View<'a> {
     /// The last material that was whole, if this replica has seen one.
     pub(super) memory: Option<&'a Material>,
     pub(super) published: Published,
+    /// What Providers list beside what is found, while it is `unread`; `None`: not all of them were read.
+    pub(super) others: Option<&'a [Anchor]>,
     pub(super) now: OffsetDateTime,
 }
 
@@ -128,16 +139,22 @@ impl View<'_> {
     pub(super) fn plan(&self, timing: &Timing) -> Option<Change> {
         let Self { found, memory, now, .. } = *self;
         let material = &found.material;
-        let is_whole = found.owner == Owner::Ours && found.faults.is_empty();
+        let is_whole = found.is_whole();
+        if is_whole && material.unread && self.others.is_some() {
+            return Some(Change::Adopt);
+        }
         if !is_whole && memory.is_some_and(|memory| memory.serves(now)) {
             return Some(Change::Restore);
         }
         let signer = material.signer.as_ref().filter(|signer| signer.anchor.life.covers(now));
         if !material.serves(now) {
             let next = material.next.as_ref().filter(|next| next.authority.anchor.life.covers(now));
+            let remembered = memory.and_then(|memory| memory.signer.as_ref()).filter(|_| !is_whole);
             return Some(match (signer, next) {
                 (Some(_), _) => Change::RenewLeaf,
                 (None, Some(_)) => Change::Switch,
+                // Its leaf has ended: the next one is from an authority that Providers may know.
+                (None, None) if remembered.is_some_and(|signer| signer.anchor.life.covers(now)) => Change::Restore,
                 (None, None) => Change::Make,
             });
         }
@@ -185,6 +202,7 @@ impl View<'_> {
         let now = self.now;
         let mut material = self.found.material.clone();
         match change {
+            Change::Adopt => self.adopt(&mut material, profile.leaf),
             Change::DropOld => {
                 let until = material.old.as_ref().and_then(|old| old.until);
                 let stay = until.is_some_and(|until| until > now);
@@ -211,6 +229,8 @@ impl View<'_> {
             Change::Restore => {
                 if let Some(memory) = self.memory {
                     material = memory.clone();
+                    // What Providers listed meanwhile is not known: the overlap begins anew.
+                    material.next.iter_mut().for_each(|next| next.published = None);
                 }
             }
             Change::Rewrite => {}
@@ -222,7 +242,17 @@ impl View<'_> {
             }
             Change::Switch => switch(&mut material, profile, now)?,
         }
+        material.unread = change != Change::Adopt && (self.found.material.unread || !self.found.is_whole());
         Ok(material)
+    }
+
+    /// They stay listed until everything that they may have signed has ended.
+    fn adopt(&self, material: &mut Material, leaf: Duration) {
+        let Some(others @ [_, ..]) = self.others else { return };
+        let (before, until) = material.old.take().map_or((Vec::new(), None), |old| (old.anchors, old.until));
+        let ends = self.now.saturating_add(leaf);
+        let until = until.map_or(ends, |until| until.max(ends));
+        material.old = outlived(before.into_iter().chain(others.iter().cloned()).collect(), until, self.now);
     }
 
     /// A new authority that signs at once; whatever is still known of earlier ones stays listed for as long as a replica may
@@ -234,7 +264,7 @@ impl View<'_> {
         let authority = profile.authority(now)?;
         let leaf = Some(profile.leaf(&authority, now)?);
         let old = outlived(old, now.saturating_add(profile.leaf), now);
-        Ok(Material { signer: Some(authority), next: None, old, leaf })
+        Ok(Material { signer: Some(authority), next: None, old, leaf, unread: false })
     }
 }
 

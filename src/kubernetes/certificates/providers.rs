@@ -48,37 +48,69 @@ pub(super) enum ProviderError {
     Foreign { name: String },
 }
 
+/// What becomes of whatever else a Provider lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    Go,
+    /// As far as it could be ours.
+    Stay,
+}
+
+/// What each Provider is to list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) anchors: &'a [&'a Anchor],
+    pub(super) others: Others,
+}
+
 /// What came of looking at all of them.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    /// What they listed before anything was changed now.
+    /// Whether they listed what is wanted before anything was changed now.
     pub(super) published: Published,
+    /// What stays listed beside that, each once; `None`: a Provider could not be read or written.
+    pub(super) others: Option<Vec<Anchor>>,
     pub(super) patched: usize,
     pub(super) errors: Vec<ProviderError>,
 }
 
-/// Sees to it that each of `names` lists exactly `wanted`; those that do not exist are skipped. `hosts`: ours. `may_write`: asked
+/// What came of looking at one.
+struct Looked {
+    comparison: Comparison,
+    others: Vec<Anchor>,
+    is_patched: bool,
+}
+
+/// Sees to it that each of `names` lists what is wanted; those that do not exist are skipped. `hosts`: ours. `may_write`: asked
 /// before each write.
 pub(super) async fn publish(
     cluster: &Cluster,
     names: &[String],
     hosts: &[String],
-    wanted: &[&Anchor],
+    wanted: Wanted<'_>,
     may_write: impl Fn() -> bool,
 ) -> Outcome {
-    let mut outcome = Outcome { published: Published::Everywhere, patched: 0, errors: Vec::new() };
+    let mut outcome =
+        Outcome { published: Published::Everywhere, others: Some(Vec::new()), patched: 0, errors: Vec::new() };
     for name in names {
         match publish_one(cluster, name, hosts, wanted, &may_write).await {
-            Ok(None | Some(Comparison::Equal)) => {}
-            Ok(Some(Comparison::More)) => outcome.patched = outcome.patched.saturating_add(1),
-            Ok(Some(Comparison::Missing)) => {
-                outcome.published = Published::NotEverywhere;
-                outcome.patched = outcome.patched.saturating_add(1);
+            Ok(None) => {}
+            Ok(Some(looked)) => {
+                if looked.comparison == Comparison::Missing {
+                    outcome.published = Published::NotEverywhere;
+                }
+                outcome.patched = outcome.patched.saturating_add(usize::from(looked.is_patched));
+                if let Some(others) = &mut outcome.others {
+                    let new: Vec<Anchor> =
+                        looked.others.into_iter().filter(|anchor| !others.contains(anchor)).collect();
+                    others.extend(new);
+                }
             }
             Err(error) => {
                 // One that asks somebody else trusts nobody of ours, whatever it lists.
                 if !matches!(error, ProviderError::Foreign { .. }) {
                     outcome.published = Published::NotEverywhere;
+                    outcome.others = None;
                 }
                 outcome.errors.push(error);
             }
@@ -87,29 +119,34 @@ pub(super) async fn publish(
     outcome
 }
 
-/// What the Provider listed before; `None`: there is no such Provider.
+/// `None`: there is no such Provider.
 async fn publish_one(
     cluster: &Cluster,
     name: &str,
     hosts: &[String],
-    wanted: &[&Anchor],
+    wanted: Wanted<'_>,
     may_write: &impl Fn() -> bool,
-) -> Result<Option<Comparison>, ProviderError> {
+) -> Result<Option<Looked>, ProviderError> {
     let failed = |source| ProviderError::Call { name: name.to_owned(), source };
     let Some(provider) = cluster.get::<Provider>(PATH, name).await.map_err(failed)? else { return Ok(None) };
     if !is_ours(&provider.spec.url, hosts) {
         return Err(ProviderError::Foreign { name: name.to_owned() });
     }
-    let comparison = bundle::compare(&provider.spec.ca_bundle, wanted);
-    if comparison == Comparison::Equal || !may_write() {
-        return Ok(Some(comparison));
+    let text = &provider.spec.ca_bundle;
+    let others = match wanted.others {
+        Others::Go => Vec::new(),
+        Others::Stay => bundle::others(text, wanted.anchors),
+    };
+    let all: Vec<&Anchor> = wanted.anchors.iter().copied().chain(&others).collect();
+    let is_patched = bundle::compare(text, &all) != Comparison::Equal && may_write();
+    if is_patched {
+        let patch = json!({
+            "metadata": { "resourceVersion": provider.metadata.resource_version },
+            "spec": { "caBundle": bundle::render(&all) },
+        });
+        cluster.merge(PATH, name, MANAGER, &patch).await.map_err(failed)?;
     }
-    let patch = json!({
-        "metadata": { "resourceVersion": provider.metadata.resource_version },
-        "spec": { "caBundle": bundle::render(wanted) },
-    });
-    cluster.merge(PATH, name, MANAGER, &patch).await.map_err(failed)?;
-    Ok(Some(comparison))
+    Ok(Some(Looked { comparison: bundle::compare(text, wanted.anchors), others, is_patched }))
 }
 
 /// Whether the URL names one of our hosts, exactly.

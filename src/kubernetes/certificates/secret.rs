@@ -7,8 +7,8 @@
 //! | `next-ca.key` | while a successor is published: its key |
 //! | `tls.crt`, `tls.key` | the leaf that is served, and its key |
 //!
-//! An authority in `ca.crt` without a key here is an old one. Annotations say since when the successor is published, and until
-//! when old ones stay.
+//! An authority in `ca.crt` without a key here is an old one. Annotations say since when the successor is published, until
+//! when old ones stay, and that the Providers are to be read for more of them.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -35,6 +35,8 @@ const FORMAT: &str = "v1";
 const PUBLISHED: &str = "countersign.dev/next-authority-published";
 /// Until when old authorities stay.
 const OLD_UNTIL: &str = "countersign.dev/old-authorities-until";
+/// Present: the Secret was mended, and the Providers have not been read since.
+const UNREAD: &str = "countersign.dev/providers-unread";
 /// Set by an operator: the authority is to be replaced now.
 pub(super) const ROTATE: &str = "countersign.dev/rotate-authority";
 
@@ -74,6 +76,13 @@ pub(super) struct Found {
     pub(super) faults: Vec<SecretFault>,
     /// An operator wants another authority.
     pub(super) rotate: bool,
+}
+
+impl Found {
+    /// Whether it is ours, and nothing of it is lost.
+    pub(super) fn is_whole(&self) -> bool {
+        self.owner == Owner::Ours && self.faults.is_empty()
+    }
 }
 
 /// Reads what is there; whatever is not sound is a fault, and left out of the material.
@@ -118,6 +127,7 @@ pub(super) fn read(secret: Option<&Secret>, names: &[String], provider: &Arc<Cry
         old: (!old.is_empty()).then_some(Old { anchors: old, until }),
         signer,
         leaf,
+        unread: annotation(UNREAD).is_some(),
     };
     found
 }
@@ -205,6 +215,7 @@ pub(super) fn render(material: &Material, before: Option<&Secret>, name: &str, n
         (MARK, Some(FORMAT.to_owned())),
         (PUBLISHED, moment(material.next.as_ref().and_then(|next| next.published))),
         (OLD_UNTIL, moment(material.old.as_ref().and_then(|old| old.until))),
+        (UNREAD, material.unread.then(|| "true".to_owned())),
         (ROTATE, None),
     ] {
         match value {

@@ -1,4 +1,4 @@
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, slice};
 
 use k8s_openapi::api::core::v1::Secret;
 use proptest::prelude::*;
@@ -7,7 +7,8 @@ use time::macros::datetime;
 use super::{
     super::{
         material::{Leaf, vouches},
-        secret, testing,
+        secret::{self, Owner},
+        testing,
     },
     *,
 };
@@ -33,7 +34,7 @@ fn broken(material: Material) -> Found {
 }
 
 fn view<'a>(found: &'a Found, memory: Option<&'a Material>, published: Published, now: OffsetDateTime) -> View<'a> {
-    View { found, memory, published, now }
+    View { found, memory, published, others: None, now }
 }
 
 fn days(count: i64) -> OffsetDateTime {
@@ -108,14 +109,93 @@ fn what_is_remembered_is_written_back_while_it_can_be_served() {
     for (name, found) in [("deleted", nothing), ("broken", broken(Material::default())), ("half", broken(fresh()))] {
         let view = view(&found, Some(&memory), Published::NotEverywhere, NOW);
         assert_eq!(view.plan(&TIMING), Some(Change::Restore), "{name}");
-        assert_eq!(view.apply(Change::Restore, &testing::profile()).unwrap(), memory, "{name}");
+        let restored = view.apply(Change::Restore, &testing::profile()).unwrap();
+        assert_eq!(restored, Material { unread: true, ..memory.clone() }, "{name}");
     }
-    let late = days(91);
     let found = broken(Material::default());
-    let late = view(&found, Some(&memory), Published::NotEverywhere, late);
-    assert_eq!(late.plan(&TIMING), Some(Change::Make), "its leaf has ended");
+    let late = |now| view(&found, Some(&memory), Published::NotEverywhere, now);
+    assert_eq!(late(days(91)).plan(&TIMING), Some(Change::Restore), "its leaf has ended, and another can be signed");
+    let other = broken(Material { leaf: None, ..fresh() });
+    let saved = view(&other, Some(&memory), Published::NotEverywhere, days(91));
+    assert_eq!(saved.plan(&TIMING), Some(Change::RenewLeaf), "by what is there, rather");
+    assert_eq!(late(days(730)).plan(&TIMING), Some(Change::Make), "its authority has ended");
+    let late = late(days(91));
     let made = late.apply(Change::Make, &testing::profile()).unwrap();
     assert_eq!(made.old.unwrap().anchors, [memory.signer.unwrap().anchor], "what was listed stays listed");
+}
+
+// Who mends the Secret may have slept through a rotation, whose authority another replica serves by.
+#[test]
+fn what_providers_list_stays_listed_whoever_mends_the_secret() {
+    let profile = testing::profile();
+    let (memory, newer) = (fresh(), fresh().signer.unwrap().anchor);
+    let nothing = Found { owner: Owner::Nobody, ..ours(Material::default()) };
+    let cut = broken(Material { leaf: None, ..memory.clone() });
+    for (name, found, memory, change) in [
+        ("remembered", &nothing, Some(&memory), Change::Restore),
+        ("forgotten", &nothing, None, Change::Make),
+        ("saved in part", &cut, None, Change::RenewLeaf),
+    ] {
+        let mend = view(found, memory, Published::NotEverywhere, NOW);
+        assert_eq!(mend.plan(&TIMING), Some(change), "{name}");
+        let mended = ours(mend.apply(change, &profile).unwrap());
+        assert!(mended.material.unread, "{name}");
+        assert_eq!(view(&mended, None, Published::NotEverywhere, NOW).plan(&TIMING), None, "{name}: some are not read");
+        // Nothing waits for them, and nothing but reading them ends it.
+        let due = days(60);
+        let unread = view(&mended, None, Published::NotEverywhere, due);
+        assert_eq!(unread.plan(&TIMING), Some(Change::RenewLeaf), "{name}");
+        assert!(unread.apply(Change::RenewLeaf, &profile).unwrap().unread, "{name}");
+
+        let others = [newer.clone()];
+        let read = View { others: Some(&others), ..unread };
+        assert_eq!(read.plan(&TIMING), Some(Change::Adopt), "{name}");
+        let adopted = read.apply(Change::Adopt, &profile).unwrap();
+        let old = Old { anchors: vec![newer.clone()], until: Some(due + profile.leaf) };
+        assert_eq!(adopted, Material { old: Some(old), unread: false, ..mended.material.clone() }, "{name}");
+
+        let read = View { others: Some(&[]), ..unread };
+        let adopted = read.apply(Change::Adopt, &profile).unwrap();
+        assert_eq!(adopted, Material { unread: false, ..mended.material.clone() }, "{name}: nothing else is listed");
+    }
+    let whole = ours(memory);
+    let read = View { others: Some(&[newer]), ..view(&whole, None, Published::Everywhere, NOW) };
+    assert_eq!(read.plan(&TIMING), None, "nothing was lost: whatever else is listed goes");
+}
+
+#[test]
+fn what_is_adopted_joins_old_ones_for_as_long_as_either_is_needed() {
+    let profile = testing::profile();
+    let known = fresh().signer.unwrap().anchor;
+    let others: Vec<Anchor> = (0..=MAX_OLD).map(|_| fresh().signer.unwrap().anchor).collect();
+    for (name, until, expected) in [
+        ("without an end", None, days(90)),
+        ("ends before", Some(days(9)), days(90)),
+        ("ends after", Some(days(99)), days(99)),
+    ] {
+        let old = Some(Old { anchors: vec![known.clone()], until });
+        let found = ours(Material { old, unread: true, ..fresh() });
+        let read = View { others: Some(&others[..1]), ..view(&found, None, Published::Everywhere, NOW) };
+        let old = read.apply(Change::Adopt, &profile).unwrap().old.unwrap();
+        assert_eq!((old.anchors, old.until), (vec![known.clone(), others[0].clone()], Some(expected)), "{name}");
+        let read = View { others: Some(&others), ..read };
+        let old = read.apply(Change::Adopt, &profile).unwrap().old.unwrap();
+        assert_eq!(
+            old.anchors,
+            [slice::from_ref(&known), &others[..MAX_OLD - 1]].concat(),
+            "{name}: as many as there may be"
+        );
+    }
+}
+
+#[test]
+fn a_successor_that_is_remembered_waits_for_a_whole_overlap_again() {
+    let next = Next { authority: testing::profile().authority(NOW).unwrap(), published: Some(NOW) };
+    let memory = Material { next: Some(next.clone()), ..fresh() };
+    let nothing = Found { owner: Owner::Nobody, ..ours(Material::default()) };
+    let restore = view(&nothing, Some(&memory), Published::NotEverywhere, days(1));
+    let restored = restore.apply(Change::Restore, &testing::profile()).unwrap();
+    assert_eq!(restored.next, Some(Next { published: None, ..next }));
 }
 
 #[test]
@@ -141,7 +221,8 @@ struct World {
     secret: Option<Secret>,
     /// What each Provider lists, since when.
     listed: [Vec<(OffsetDateTime, Vec<Anchor>)>; 2],
-    providers_away: bool,
+    /// Which Providers can be neither read nor written.
+    away: [bool; 2],
     replicas: [Replica; 2],
     profile: Profile,
 }
@@ -157,8 +238,8 @@ enum Event {
     /// Breaks the Secret, by the number of the way.
     Break(u8),
     Follow(usize),
-    ProvidersAway,
-    ProvidersBack,
+    ProviderAway(usize),
+    ProviderBack(usize),
     Rotate,
     /// A whole look of a writer, given up after so many changes.
     Tick(usize, usize),
@@ -177,7 +258,7 @@ impl World {
             now: NOW,
             secret: None,
             listed: [Vec::new(), Vec::new()],
-            providers_away: false,
+            away: [false; 2],
             replicas: [Replica::default(), Replica::default()],
             profile,
         }
@@ -190,42 +271,56 @@ impl World {
     /// As the shell takes it into use.
     fn follow(&mut self, replica: usize) -> Found {
         let found = self.read();
-        if found.owner == Owner::Ours && found.faults.is_empty() {
-            self.replicas[replica].served = found.material.leaf.clone();
-            self.replicas[replica].memory = Some(found.material.clone());
+        if found.is_whole() {
+            let Replica { memory, served } = &mut self.replicas[replica];
+            let lives = |leaf: &Option<Leaf>| leaf.as_ref().is_some_and(|leaf| leaf.life.covers(self.now));
+            if lives(&found.material.leaf) || !lives(served) {
+                served.clone_from(&found.material.leaf);
+            }
+            *memory = Some(found.material.clone());
         }
         found
     }
 
-    fn publish(&mut self, wanted: &[&Anchor]) -> Published {
-        if self.providers_away {
-            return Published::NotEverywhere;
-        }
-        let wanted: Vec<Anchor> = wanted.iter().map(|anchor| (*anchor).clone()).collect();
-        let mut published = Published::Everywhere;
-        for listed in &mut self.listed {
+    /// Also what they list beside, where that stays and all of them can be read.
+    fn publish(&mut self, material: &Material) -> (Published, Option<Vec<Anchor>>) {
+        let wanted: Vec<Anchor> = material.bundle().into_iter().cloned().collect();
+        let (mut published, mut others) = (Published::Everywhere, Some(Vec::new()));
+        for (listed, away) in self.listed.iter_mut().zip(self.away) {
+            if away {
+                (published, others) = (Published::NotEverywhere, None);
+                continue;
+            }
             let last = listed.last().map(|(_, anchors)| anchors.clone()).unwrap_or_default();
             if !wanted.iter().all(|anchor| last.contains(anchor)) {
                 published = Published::NotEverywhere;
             }
-            if last != wanted {
-                listed.push((self.now, wanted.clone()));
+            let mut stay = last.clone();
+            stay.retain(|anchor| material.unread && !wanted.contains(anchor));
+            let all = [wanted.clone(), stay.clone()].concat();
+            if last != all {
+                listed.push((self.now, all));
+            }
+            if let Some(others) = &mut others {
+                stay.retain(|anchor| !others.contains(anchor));
+                others.append(&mut stay);
             }
         }
-        published
+        (published, others)
     }
 
     fn tick(&mut self, replica: usize, changes: usize) -> usize {
         for made in 0..changes {
             let found = self.follow(replica);
-            let is_whole = found.owner == Owner::Ours && found.faults.is_empty();
-            let published = if is_whole { self.publish(&found.material.bundle()) } else { Published::NotEverywhere };
+            let (published, others) =
+                if found.is_whole() { self.publish(&found.material) } else { (Published::NotEverywhere, None) };
             let memory = self.replicas[replica].memory.clone();
-            let view = View { found: &found, memory: memory.as_ref(), published, now: self.now };
+            let view =
+                View { found: &found, memory: memory.as_ref(), published, others: others.as_deref(), now: self.now };
             let Some(change) = view.plan(&SHORT) else { return made };
             let material = view.apply(change, &self.profile).unwrap();
             if change.publishes_first() {
-                self.publish(&material.bundle());
+                self.publish(&material);
             }
             self.secret = Some(secret::render(&material, self.secret.as_ref(), "s", "ns"));
         }
@@ -234,11 +329,7 @@ impl World {
     }
 
     fn spoil(&mut self, way: u8) {
-        // Each replica looks four times a minute. A Secret that is broken before they have seen what it last said is another story:
-        // who writes it back knows an earlier authority than the one that another serves with.
-        for replica in 0..self.replicas.len() {
-            self.follow(replica);
-        }
+        // A Secret that is broken before anybody has seen it whole is another story.
         if self.replicas.iter().any(|replica| replica.memory.is_none()) {
             return;
         }
@@ -258,8 +349,8 @@ impl World {
         match event {
             Event::Break(way) => self.spoil(*way),
             Event::Follow(replica) => drop(self.follow(*replica)),
-            Event::ProvidersAway => self.providers_away = true,
-            Event::ProvidersBack => self.providers_away = false,
+            Event::ProviderAway(provider) => self.away[*provider] = true,
+            Event::ProviderBack(provider) => self.away[*provider] = false,
             Event::Rotate => {
                 if let Some(annotations) = self.secret.as_mut().and_then(|secret| secret.metadata.annotations.as_mut())
                 {
@@ -299,10 +390,10 @@ fn event() -> impl Strategy<Value = Event> {
     let replica = 0..2_usize;
     prop_oneof![
         4 => (replica.clone(), 0..=8_usize).prop_map(|(replica, changes)| Event::Tick(replica, changes)),
-        2 => replica.prop_map(Event::Follow),
+        2 => replica.clone().prop_map(Event::Follow),
         1 => any::<u8>().prop_map(Event::Break),
-        1 => Just(Event::ProvidersAway),
-        1 => Just(Event::ProvidersBack),
+        1 => replica.clone().prop_map(Event::ProviderAway),
+        1 => replica.prop_map(Event::ProviderBack),
         1 => Just(Event::Rotate),
     ]
 }
@@ -328,9 +419,9 @@ proptest! {
         for (step, (minutes, event)) in schedule.iter().enumerate() {
             world.now += Duration::minutes(*minutes);
             // An outage of ten days at most, and a writer every sixth day at least: beyond, leaves do end.
-            away = if world.providers_away { away + 1 } else { 0 };
+            away = if world.away.contains(&true) { away + 1 } else { 0 };
             if away > 4 {
-                world.providers_away = false;
+                world.away = [false; 2];
             }
             world.happen(event);
             if step % 3 == 0 {
@@ -338,7 +429,7 @@ proptest! {
             }
             prop_assert_eq!(world.is_believed(), Ok(()), "step {}: {:?}", step, event);
         }
-        world.providers_away = false;
+        world.away = [false; 2];
         // Whatever is due by then is done, and nothing is begun anew.
         let rests = (0..48).any(|_| {
             world.now += Duration::HOUR;

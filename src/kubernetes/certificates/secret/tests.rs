@@ -15,6 +15,7 @@ fn full() -> Material {
         next: Some(Next { authority: authority(), published: Some(NOW) }),
         old: Some(Old { anchors: vec![authority().anchor, authority().anchor], until: Some(NOW) }),
         leaf: Some(leaf),
+        unread: true,
     }
 }
 
@@ -34,6 +35,7 @@ fn what_is_written_is_read_again() {
         ("all", full.clone()),
         ("without a successor", Material { next: None, ..full.clone() }),
         ("without old ones", Material { old: None, ..full.clone() }),
+        ("after the Providers were read", Material { unread: false, ..full.clone() }),
         ("without a signer", Material { signer: None, old: None, leaf: None, ..full.clone() }),
     ] {
         let found = read_again(&rendered(&material));
