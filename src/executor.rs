@@ -15,6 +15,7 @@ mod foresight;
 pub mod limits;
 mod metrics;
 mod nested;
+mod places;
 
 use std::sync::Arc;
 
@@ -27,8 +28,9 @@ use tokio::{
 
 use self::{
     cache::{VerdictKey, Verdicts},
-    limits::{Limits, Places},
+    limits::Limits,
     metrics::Metrics,
+    places::Places,
 };
 use crate::{
     flight::{Flights, Landed},
@@ -246,7 +248,10 @@ impl Executor {
         known: Option<Descriptor>,
         deadline: Deadline,
     ) -> Answer {
-        let _place = match self.places.take(&asked.tenant, asked.deadline).await {
+        let waiting = self.metrics.waiting();
+        let taken = self.places.take(&asked.tenant, asked.deadline).await;
+        drop(waiting);
+        let _place = match taken {
             Ok(place) => (place, self.metrics.place()),
             Err(full) => {
                 self.metrics.refused(full);

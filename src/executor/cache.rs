@@ -45,13 +45,13 @@ pub(super) struct Verdicts {
     no: Duration,
 }
 
-/// What an entry costs beside its rendered bytes: key, verdict, bookkeeping.
-const ENTRY_BYTES: usize = 2048;
+/// What an entry costs beside its rendered bytes and about as many in its verdict: key and bookkeeping.
+const ENTRY_BYTES: usize = 1024;
 
 impl Verdicts {
     pub(super) fn new(limits: &Limits) -> Self {
         let weigh = |_: &VerdictKey, kept: &Kept| {
-            let bytes = kept.answer.rendered.size_hint().saturating_mul(3).saturating_add(ENTRY_BYTES);
+            let bytes = kept.answer.rendered.size_hint().saturating_mul(2).saturating_add(ENTRY_BYTES);
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         let kept = Cache::builder()

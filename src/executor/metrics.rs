@@ -11,7 +11,7 @@ use opentelemetry::{
 
 use time::OffsetDateTime;
 
-use super::{foresight::Foresight, limits::Full};
+use super::{foresight::Foresight, places::Full};
 use crate::{
     reason::Code,
     report::{Decision, VerifierReport, Word, below},
@@ -32,6 +32,7 @@ struct Instruments {
     verdict_bytes: Gauge<u64>,
     flights: UpDownCounter<i64>,
     places: UpDownCounter<i64>,
+    waiting: UpDownCounter<i64>,
     refused: Counter<u64>,
     duration: Histogram<f64>,
     outcomes: Counter<u64>,
@@ -70,7 +71,8 @@ impl Metrics {
             instruments.misses.add(0, &[]);
             instruments.flights.add(0, &[]);
             instruments.places.add(0, &[]);
-            for full in [Full::Queue, Full::Tenant, Full::Total] {
+            instruments.waiting.add(0, &[]);
+            for full in Full::ALL {
                 instruments.refused.add(0, &[limit(full)]);
             }
             for verifier in verifiers {
@@ -99,6 +101,11 @@ impl Metrics {
     /// A place is taken until the value is dropped.
     pub(super) fn place(&self) -> Counted {
         Counted::new(self.0.as_ref().map(|instruments| &instruments.places))
+    }
+
+    /// A verification waits for a place until the value is dropped.
+    pub(super) fn waiting(&self) -> Counted {
+        Counted::new(self.0.as_ref().map(|instruments| &instruments.waiting))
     }
 
     /// No place became free in time.
@@ -147,6 +154,7 @@ impl Instruments {
                 .build(),
             flights: level("countersign_verifications_in_flight", "Verifications under way or waiting for a place"),
             places: level("countersign_places_in_use", "Places of limits.inFlight that are taken"),
+            waiting: level("countersign_places_awaited", "Verifications that wait for a place"),
             refused: counter("countersign_places_refused", "Verifications that found no place in time, by limit"),
             duration: meter
                 .f64_histogram("countersign_verification_duration")
@@ -207,12 +215,5 @@ fn logged(verifier: &Arc<str>, check: Check) -> [KeyValue; 2] {
 }
 
 fn limit(full: Full) -> KeyValue {
-    KeyValue::new(
-        "limit",
-        match full {
-            Full::Queue => "queued",
-            Full::Tenant => "inFlightPerTenant",
-            Full::Total => "inFlight",
-        },
-    )
+    KeyValue::new("limit", full.limit())
 }
