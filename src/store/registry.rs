@@ -114,7 +114,7 @@ impl Registry {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let transport = Transport::new(limits, Metrics::new(meter.as_ref()));
+        let transport = Transport::new(limits, Metrics::new(meter.as_ref(), rules.iter().map(|rule| &rule.label)));
         Ok(Self { name: name.to_owned(), rules, transport, authorizer: Authorizer::new() })
     }
 

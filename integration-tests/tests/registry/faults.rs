@@ -1,6 +1,7 @@
 //! Registries that throttle, fail, stall or speak no HTTP: no answer, in time, and never a success.
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use integration_tests::registry::{Door, Reply, Response};
 use tokio::{net::TcpListener, task::JoinSet};
 
@@ -90,6 +91,39 @@ async fn a_host_that_keeps_failing_is_left_alone() {
         check("breaker", &setup.resolve(soon()).await, UNAVAILABLE);
     }
     assert!((5..=7).contains(&setup.fake.calls().len()), "{}", setup.fake.calls().len());
+}
+
+// 7.3: five first answers that fail open the breaker; the calls under way get through by their second.
+#[tokio::test]
+async fn a_host_that_fails_each_thing_once_is_got_through() {
+    let setup = Setup::new().await;
+    let tags: Vec<String> = (0..40).map(|number| format!("once-{number}")).collect();
+    for tag in &tags {
+        setup.repository().put_image(tag, Some(tag));
+        setup.fake.script(&format!("/v2/shop/web/manifests/{tag}"), [Reply::status(503), Reply::Faithful]);
+    }
+    let references: Vec<Reference> = tags.iter().map(|tag| setup.repository().tag(tag)).collect();
+    let found = join_all(references.iter().map(|reference| setup.store.resolve(reference, soon()))).await;
+    for (tag, found) in tags.iter().zip(&found) {
+        check(tag, found, Ok(()));
+    }
+    assert_eq!(setup.fake.calls().len(), 80);
+    check("closed again", &setup.resolve(soon()).await, Ok(()));
+}
+
+// REG-53: who says nothing loses its place before the deadline, and is asked again.
+#[tokio::test]
+async fn an_answer_that_does_not_begin_is_not_waited_for() {
+    let setup = Setup::with(Limits { answer_timeout_ms: 50, ..Limits::default() }).await;
+    setup.fake.script("/v2/", [Reply::Silent, Reply::Faithful]);
+    check("REG-53 once", &setup.resolve(soon()).await, Ok(()));
+    let setup = Setup::with(Limits { answer_timeout_ms: 50, ..Limits::default() }).await;
+    setup.fake.script("/v2/", [Reply::Silent]);
+    check("REG-53 always", &setup.resolve(soon()).await, UNAVAILABLE);
+    check("REG-53 always", &setup.resolve(soon()).await, UNAVAILABLE);
+    assert_eq!(setup.fake.calls().len(), 6, "each is tried twice again");
+    check("REG-53 the breaker is open", &setup.resolve(soon()).await, UNAVAILABLE);
+    assert_eq!(setup.fake.calls().len(), 6, "nothing is sent");
 }
 
 // REG-52

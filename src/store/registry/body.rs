@@ -9,6 +9,9 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
+/// Most bytes that are allocated before any has come.
+const FIRST_BYTES: u64 = 64 << 10;
+
 /// Why there is no body.
 #[derive(Debug)]
 pub(super) enum BodyError {
@@ -37,13 +40,15 @@ impl Buffers {
         Self { places: Arc::new(Semaphore::new(usize::try_from(all).unwrap_or(usize::MAX >> 4))), all }
     }
 
-    /// Reads at most `limit` bytes, and exactly `size` of them where a descriptor says how many there are.
-    pub(super) async fn read(
+    /// Reads at most `limit` bytes, and exactly `size` of them where a descriptor says how many there are. `held`: is told how many
+    /// bytes are set aside for that, and dropped with them.
+    pub(super) async fn read<Held>(
         &self,
         response: Response,
         limit: u64,
         size: Option<u64>,
         deadline: Instant,
+        held: impl FnOnce(u64) -> Held,
     ) -> Result<Bytes, BodyError> {
         if is_encoded(&response) {
             return Err(BodyError::Encoded);
@@ -57,6 +62,7 @@ impl Buffers {
         let Ok(Ok(_held)) = timeout_at(deadline, self.places.acquire_many(share)).await else {
             return Err(BodyError::Busy);
         };
+        let _counted = held(u64::from(share) << 10);
         collect(response, limit, size).await
     }
 }
@@ -72,7 +78,9 @@ pub(super) async fn read_error(response: Response, limit: u64) -> Bytes {
 
 async fn collect(mut response: Response, limit: u64, size: Option<u64>) -> Result<Bytes, BodyError> {
     let most = size.unwrap_or(limit);
-    let mut body = Vec::new();
+    // What is announced is believed for as much as a usual document has: more comes with its bytes.
+    let announced = size.or(response.content_length()).unwrap_or_default().min(most).min(FIRST_BYTES);
+    let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or_default());
     loop {
         let chunk = match response.chunk().await {
             Ok(Some(chunk)) => chunk,
@@ -87,7 +95,8 @@ async fn collect(mut response: Response, limit: u64, size: Option<u64>) -> Resul
     }
     match size {
         Some(size) if length(body.len()) != size => Err(BodyError::Size(length(body.len()))),
-        _ => Ok(body.into()),
+        // What is kept has no room to spare.
+        _ => Ok(body.into_boxed_slice().into()),
     }
 }
 

@@ -189,10 +189,11 @@ mod tests {
     #[test]
     fn open_breakers_are_counted_until_their_host_answers_or_is_forgotten() {
         let telemetry = Telemetry::detached(DecisionLog::None, std::io::sink()).unwrap();
-        let metrics = Metrics::new(Some(&telemetry.meter()));
+        let host = opentelemetry::KeyValue::new("host", "ghcr.io");
+        let metrics = Metrics::new(Some(&telemetry.meter()), [&host]);
         let counts = |opened: u8, open: u8| {
             let text = telemetry.prometheus_text().unwrap();
-            let line = |name: &str, count: u8| format!("{name}{{host=\"named\"}} {count}\n");
+            let line = |name: &str, count: u8| format!("{name}{{host=\"ghcr.io\"}} {count}\n");
             let wanted = [
                 line("countersign_registry_breaker_opened_total", opened),
                 line("countersign_registry_breakers_open", open),
@@ -200,7 +201,7 @@ mod tests {
             assert!(wanted.iter().all(|line| text.contains(line)), "{wanted:?}\n{text}");
         };
         let start = Instant::now();
-        let gates = [(); 2].map(|()| Gate::new(1, metrics.breaker(true)));
+        let gates = [(); 2].map(|()| Gate::new(1, metrics.breaker(&host)));
         for gate in &gates {
             assert_eq!((0..FAILURES + 2).filter(|_| gate.failed(start)).count(), 1);
         }

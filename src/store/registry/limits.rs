@@ -8,6 +8,9 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
+    /// Milliseconds until an answer begins. Whoever takes longer is not waited for: the place is another call's, and the host has
+    /// failed. Three calls in a row, as an image takes, fit into the time that a verification has.
+    pub answer_timeout_ms: u64,
     /// Bytes of blobs and manifests that one store holds while they arrive, all calls together (128 MiB: 32 blobs of
     /// 32 MiB at once would break the memory figure).
     pub buffered_bytes: u64,
@@ -34,6 +37,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            answer_timeout_ms: 2500,
             buffered_bytes: 128 << 20,
             connect_timeout_ms: 1000,
             descriptors: 2000,
@@ -52,6 +56,7 @@ impl Limits {
     /// What is wrong with the numbers: each must be at least one, but retries and redirects may be none.
     pub fn faults(&self) -> Vec<&'static str> {
         let Self {
+            answer_timeout_ms,
             buffered_bytes,
             connect_timeout_ms,
             descriptors,
@@ -64,6 +69,7 @@ impl Limits {
             token_bytes,
         } = *self;
         [
+            ("answerTimeoutMs must be at least 1", answer_timeout_ms > 0),
             ("bufferedBytes must be at least manifestBytes", buffered_bytes >= manifest_bytes),
             ("connectTimeoutMs must be at least 1", connect_timeout_ms > 0),
             ("descriptors must be at least 1", descriptors > 0),
@@ -76,6 +82,11 @@ impl Limits {
         .into_iter()
         .filter_map(|(fault, holds)| (!holds).then_some(fault))
         .collect()
+    }
+
+    /// Until an answer begins.
+    pub(super) const fn answer_timeout(&self) -> Duration {
+        Duration::from_millis(self.answer_timeout_ms)
     }
 
     /// Name resolution, TCP and TLS together.

@@ -218,7 +218,7 @@ impl Outbound {
         if status != StatusCode::OK {
             return Err(OutboundError::Status(status.as_u16()));
         }
-        let read = self.buffers.read(response, request.limit_bytes, None, request.deadline).await;
+        let read = self.buffers.read(response, request.limit_bytes, None, request.deadline, |_| ()).await;
         read.map_err(|error| match error {
             BodyError::Limit | BodyError::Size(_) => OutboundError::TooLarge(request.limit_bytes),
             BodyError::Busy => OutboundError::Timeout,

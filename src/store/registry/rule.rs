@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use opentelemetry::KeyValue;
 use reqwest::{Client, redirect, retry};
 use rustls::{ClientConfig, RootCertStore};
 use url::Url;
@@ -11,6 +12,7 @@ use super::{
     auth::{credentials::Source, pull_secrets::PullSecrets},
     config::{Fault, HostConfig},
     limits::Limits,
+    metrics,
     origin::Origin,
     pattern::Pattern,
     resolver::{Guard, Resolver},
@@ -40,6 +42,8 @@ pub(super) enum Role {
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) pattern: Pattern,
+    /// For metrics.
+    pub(super) label: KeyValue,
     pub(super) plain_http: bool,
     pub(super) mirror: Option<Registry>,
     pub(super) max_in_flight: usize,
@@ -106,6 +110,7 @@ impl Rule {
         });
         match clients {
             Some((home, away)) if faults.is_empty() => Ok(Self {
+                label: metrics::label(&parsed),
                 pattern: parsed,
                 plain_http: config.plain_http,
                 mirror,

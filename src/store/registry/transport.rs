@@ -12,7 +12,7 @@ use reqwest::{
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{
     sync::OwnedSemaphorePermit,
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 use url::Url;
 
@@ -24,7 +24,6 @@ use super::{
     gate::{Admission, Gate, Watch},
     metrics::{Kind, Metrics},
     origin::Origin,
-    pattern::Pattern,
     resolver::Denied,
     rule::{Role, Rule},
 };
@@ -86,14 +85,16 @@ impl Transport {
     pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Reply, StoreError> {
         let target = Origin::of_url(&ask.url).ok_or_else(|| bad_http(ask, "its URL has no origin"))?;
         ask.rule.check(ask.registry, &target, ask.role).map_err(|rule| denied(ask, &target, ask.role, rule))?;
-        let named = ask.rule.pattern != Pattern::Any;
         let gate = self.gates.get_with_by_ref(&target, || {
-            let breaker = self.metrics.breaker(named);
+            let breaker = self.metrics.breaker(&ask.rule.label);
             Arc::new(Gate::new(ask.rule.max_in_flight, breaker))
         });
         let mut tries = 0;
         loop {
-            let held = (admit(&gate, ask).await?, self.metrics.in_flight(named));
+            let waiting = self.metrics.waiting(&ask.rule.label);
+            let admitted = admit(&gate, ask, tries > 0).await;
+            drop(waiting);
+            let held = (admitted?, self.metrics.in_flight(&ask.rule.label));
             let outcome = self.attempt(ask, &target, &gate).await;
             drop(held);
             let Some(wait) = pause(&outcome, tries) else { return outcome };
@@ -119,7 +120,7 @@ impl Transport {
         loop {
             let sent = self.hop(ask, &url, &target, authorization.as_ref()).await;
             let status = sent.as_ref().ok().map(|response| response.status().as_u16());
-            self.metrics.request(ask.kind, ask.rule.pattern != Pattern::Any, status);
+            self.metrics.request(ask.kind, &ask.rule.label, status);
             // What becomes of a redirect says nothing about the host that gave it.
             if let Some(watch) = watch.take() {
                 note(watch, &sent);
@@ -169,7 +170,11 @@ impl Transport {
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        request.send().await.map_err(|error| failure::classify(&error, target.plain))
+        let patience = self.limits.answer_timeout();
+        match timeout(patience, request.send()).await {
+            Ok(sent) => sent.map_err(|error| failure::classify(&error, target.plain)),
+            Err(_) => Err(Failure::Unavailable(format!("no answer within {} ms", patience.as_millis()))),
+        }
     }
 
     async fn take(&self, ask: &Ask<'_>, response: Response, strayed: bool) -> Result<Reply, StoreError> {
@@ -179,7 +184,8 @@ impl Transport {
             return Ok(Reply { status, headers, body, strayed });
         }
         let size = ask.descriptor.map(|descriptor| descriptor.size);
-        let body = self.buffers.read(response, ask.limit, size, ask.deadline).await;
+        let held = |bytes| self.metrics.buffered(bytes);
+        let body = self.buffers.read(response, ask.limit, size, ask.deadline, held).await;
         let body = body.map_err(|error| unread(ask, error))?;
         Ok(Reply { status, headers, body, strayed })
     }
@@ -194,14 +200,16 @@ fn note(watch: Watch<'_>, sent: &Result<Response, Failure>) {
     }
 }
 
-/// Waits for a place and for the end of a pause that fits the deadline.
-async fn admit(gate: &Gate, ask: &Ask<'_>) -> Result<OwnedSemaphorePermit, StoreError> {
+/// Waits for a place and for the end of a pause that fits the deadline. `again`: a call under way repeats itself also where the
+/// breaker has opened meanwhile: a host that answers the second time has not failed.
+async fn admit(gate: &Gate, ask: &Ask<'_>, again: bool) -> Result<OwnedSemaphorePermit, StoreError> {
     let Ok(Ok(held)) = timeout_at(ask.deadline, Arc::clone(&gate.places).acquire_owned()).await else {
         return Err(StoreError::Overloaded { registry: ask.registry_text() });
     };
     loop {
         match gate.admit(Instant::now()) {
             Admission::Go => return Ok(held),
+            Admission::Open if again => return Ok(held),
             Admission::Open => {
                 let detail = "it failed several times in a row; it is tried once a second".to_owned();
                 let registry = ask.registry_text();
