@@ -127,7 +127,7 @@ impl App {
     /// [`AppError`]: everything that is wrong with the configuration and with what it names.
     pub async fn start(file: &Path, process: Process, outside: Outside, runtime: Handle) -> Result<Self, AppError> {
         let config = Config::load(file, &process)?;
-        let content = ContentCache::new(config.limits.content_cache_bytes);
+        let content = ContentCache::new(config.limits.content());
         let metrics = Metrics::new(outside.meter.as_ref());
         let clock = Clock::System;
         fetch_missing(&config, &metrics, clock).await;

@@ -92,7 +92,7 @@ pub(crate) async fn ask_all(cases: Vec<Case>, config: Result<Config, Vec<Fault>>
     let engine = match config {
         Ok(config) => {
             let materials = Materials {
-                content: ContentCache::new(config.limits.content_cache_bytes),
+                content: ContentCache::new(config.limits.content()),
                 outside: Outside::default(),
                 evidence: RevocationEvidence::default(),
                 runtime: Handle::current(),

@@ -137,7 +137,7 @@ impl Bench {
         let said = |faults: Vec<countersign::config::Fault>| faults.iter().map(ToString::to_string).collect::<Vec<_>>();
         let config = Config::parse(&configuration.to_string(), Path::new("."), &Process::default()).map_err(said)?;
         let materials = Materials {
-            content: ContentCache::new(config.limits.content_cache_bytes),
+            content: ContentCache::new(config.limits.content()),
             outside: Outside::default(),
             evidence: RevocationEvidence::default(),
             runtime: Handle::current(),
@@ -197,13 +197,21 @@ fn merged(mut verifier: Value, change: &Value) -> Value {
     verifier
 }
 
-/// Whether a process is gone, or dead and not ours to reap.
+/// Whether a process that was killed dies: it is told at once, and ends when it is next scheduled.
 fn is_dead(pid: &str) -> bool {
     assert!(!pid.is_empty(), "it noted its number");
-    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+    let has_ended = || match fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(stat) => stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X'])),
         Err(_) => true,
+    };
+    let patience = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < patience {
+        if has_ended() {
+            return true;
+        }
+        std::thread::yield_now();
     }
+    has_ended()
 }
 
 /// Whether a process has been reaped.

@@ -143,7 +143,7 @@ impl Scene {
         let config =
             Config::parse(&text.to_string(), std::path::Path::new("."), &Process::default()).map_err(faults)?;
         let materials = Materials {
-            content: ContentCache::new(config.limits.content_cache_bytes),
+            content: ContentCache::new(config.limits.content()),
             outside: Outside::default(),
             evidence: RevocationEvidence::default(),
             runtime: Handle::current(),

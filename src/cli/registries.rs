@@ -115,7 +115,7 @@ pub(super) async fn engine(config: &Config, file: &Path) -> anyhow::Result<Engin
 
 pub(super) fn materials(config: &Config) -> Materials {
     Materials {
-        content: ContentCache::new(config.limits.content_cache_bytes),
+        content: ContentCache::new(config.limits.content()),
         outside: Outside::default(),
         evidence: RevocationEvidence::default(),
         runtime: Handle::current(),

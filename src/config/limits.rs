@@ -66,8 +66,15 @@ pub struct Limits {
     /// How long a no is kept.
     #[serde(deserialize_with = "duration::deserialize")]
     pub negative_ttl: Duration,
+    /// Bytes of all that is kept in memory: verdicts and listings a quarter each, content the half, unless the next three say
+    /// otherwise.
+    pub cache_bytes: u64,
     /// Bytes of rendered verdicts that are kept.
-    pub verdict_cache_bytes: u64,
+    pub verdict_cache_bytes: Option<u64>,
+    /// Bytes of listings that are kept.
+    pub listing_cache_bytes: Option<u64>,
+    /// Bytes of manifests and blobs that are kept.
+    pub content_cache_bytes: Option<u64>,
 
     /// How long a listing with referrers is believed.
     #[serde(deserialize_with = "duration::deserialize")]
@@ -75,10 +82,6 @@ pub struct Limits {
     /// How long an empty listing is believed.
     #[serde(deserialize_with = "duration::deserialize")]
     pub empty_listing_ttl: Duration,
-    /// Listings that are kept.
-    pub listings: u64,
-    /// Bytes of manifests and blobs that are kept.
-    pub content_cache_bytes: u64,
 
     /// How long the last good configuration serves while its successor is broken; then readiness fails.
     #[serde(deserialize_with = "duration::deserialize")]
@@ -133,12 +136,13 @@ impl Default for Limits {
             finish: engine.finish,
             verdict_ttl: engine.verdict_ttl,
             negative_ttl: engine.negative_ttl,
-            verdict_cache_bytes: engine.verdict_cache_bytes,
+            // A signed image costs about 12 KiB: some 2,500 of them.
+            cache_bytes: 32 << 20,
+            verdict_cache_bytes: None,
+            listing_cache_bytes: None,
+            content_cache_bytes: None,
             listing_ttl: cached.listing_age,
             empty_listing_ttl: cached.empty_listing_age,
-            listings: cached.listings,
-            // A signed image costs about 10 KiB: some 6,000 of them.
-            content_cache_bytes: 64 << 20,
             // Long enough to be repaired on a Monday, short enough not to be forgotten.
             max_stale: Duration::from_hours(72),
             registry: registry::Limits::default(),
@@ -175,7 +179,7 @@ impl Limits {
             finish: self.finish,
             verdict_ttl: self.verdict_ttl,
             negative_ttl: self.negative_ttl,
-            verdict_cache_bytes: self.verdict_cache_bytes,
+            verdict_cache_bytes: share(self.verdict_cache_bytes, self.cache_bytes / 4),
         }
     }
 
@@ -184,9 +188,14 @@ impl Limits {
         cached::Limits {
             listing_age: self.listing_ttl,
             empty_listing_age: self.empty_listing_ttl,
-            listings: self.listings,
+            listing_bytes: share(self.listing_cache_bytes, self.cache_bytes / 4),
             flight,
         }
+    }
+
+    /// The part of the cache of content, in bytes.
+    pub const fn content(&self) -> u64 {
+        share(self.content_cache_bytes, self.cache_bytes / 2)
     }
 
     /// The layout's part.
@@ -221,11 +230,12 @@ impl Limits {
             ("finish", !self.finish.is_zero() && self.finish <= Duration::from_secs(30), "more than 0 and at most 30s"),
             ("verdictTtl", ttl(self.verdict_ttl), "more than 0 and at most 5m"),
             ("negativeTtl", ttl(self.negative_ttl), "more than 0 and at most 5m"),
-            ("verdictCacheBytes", cache(self.verdict_cache_bytes), "1 to 17179869184"),
+            ("cacheBytes", (4..=MAX_CACHE_BYTES).contains(&self.cache_bytes), "4 to 17179869184"),
+            ("verdictCacheBytes", self.verdict_cache_bytes.is_none_or(cache), "1 to 17179869184"),
+            ("listingCacheBytes", self.listing_cache_bytes.is_none_or(cache), "1 to 17179869184"),
+            ("contentCacheBytes", self.content_cache_bytes.is_none_or(cache), "1 to 17179869184"),
             ("listingTtl", ttl(self.listing_ttl), "more than 0 and at most 5m"),
             ("emptyListingTtl", ttl(self.empty_listing_ttl), "more than 0 and at most 5m"),
-            ("listings", (1..=10_000_000).contains(&self.listings), "1 to 10000000"),
-            ("contentCacheBytes", cache(self.content_cache_bytes), "1 to 17179869184"),
             ("maxStale", !self.max_stale.is_zero() && self.max_stale <= MAX_STALE, "more than 0 and at most 720h"),
             ("layout.manifestBytes", (1..=64 << 20).contains(&self.layout.manifest_bytes), "1 to 67108864"),
             ("layout.entries", count(self.layout.entries), "1 to 1000000"),
@@ -239,9 +249,28 @@ impl Limits {
     }
 }
 
+/// A cache's own bytes, or its share of all.
+const fn share(own: Option<u64>, of_all: u64) -> u64 {
+    match own {
+        Some(own) => own,
+        None => of_all,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_budget_is_divided_between_the_caches() {
+        let caches = |text: &str| {
+            let limits: Limits = serde_json::from_str(text).unwrap();
+            [limits.engine().verdict_cache_bytes, limits.cached(Duration::ZERO).listing_bytes, limits.content()]
+        };
+        assert_eq!(caches("{}").iter().sum::<u64>(), Limits::default().cache_bytes);
+        assert_eq!(caches(r#"{"cacheBytes": 400}"#), [100, 100, 200]);
+        assert_eq!(caches(r#"{"cacheBytes": 400, "contentCacheBytes": 7, "listingCacheBytes": 8}"#), [100, 8, 7]);
+    }
 
     #[test]
     fn defaults_are_the_owners_and_are_in_range() {
@@ -268,8 +297,9 @@ mod tests {
             "queued",
             "artifactsAtOnce",
             "nestedDepth",
+            "cacheBytes",
             "verdictCacheBytes",
-            "listings",
+            "listingCacheBytes",
             "contentCacheBytes",
         ] {
             let limits: Limits = serde_json::from_value(serde_json::json!({field: 0})).unwrap();

@@ -39,8 +39,8 @@ pub struct Limits {
     pub listing_age: Duration,
     /// How long an empty listing is believed: a signature may be on its way.
     pub empty_listing_age: Duration,
-    /// Most listings kept.
-    pub listings: u64,
+    /// Most bytes of listings kept, overhead included.
+    pub listing_bytes: u64,
     /// How long a call may go on when who started it could not wait as long.
     pub flight: Duration,
 }
@@ -51,8 +51,7 @@ impl Default for Limits {
             // `threats.md` 7.1, L-ref.
             listing_age: Duration::from_secs(10),
             empty_listing_age: Duration::from_secs(5),
-            // At some 500 bytes each.
-            listings: 10_000,
+            listing_bytes: 8 << 20,
             // The longest that a verify request waits by default.
             flight: Duration::from_secs(2),
         }
@@ -74,6 +73,13 @@ pub struct Cached {
     fetching: Shared<Fetch, Content>,
     metrics: Metrics,
 }
+
+/// What a listing costs beside its referrers: key and bookkeeping.
+const LISTING_BYTES: usize = 768;
+/// What a descriptor costs beside its texts.
+const DESCRIPTOR_BYTES: usize = 320;
+/// What an entry of a map costs beside its texts.
+const ENTRY_BYTES: usize = 64;
 
 /// What a listing answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -113,7 +119,7 @@ impl Cached {
             content,
             credential,
             limits,
-            listings: Cache::builder().max_capacity(limits.listings).time_to_live(age).build(),
+            listings: Cache::builder().max_capacity(limits.listing_bytes).weigher(weigh).time_to_live(age).build(),
             resolving: Shared::new(runtime.clone(), limits.flight),
             listing: Shared::new(runtime.clone(), limits.flight),
             fetching: Shared::new(runtime.clone(), limits.flight),
@@ -278,6 +284,18 @@ impl Limits {
             Completeness::Whole => Some(self.listing_age),
         }
     }
+}
+
+/// What a listing costs in memory, about.
+fn weigh(question: &Question, listed: &Listed) -> u32 {
+    let texts = |of: &Descriptor| {
+        let annotations = of.annotations.iter().map(|(name, value)| name.len() + value.len() + ENTRY_BYTES);
+        of.media_type.len() + of.artifact_type.as_ref().map_or(0, String::len) + annotations.sum::<usize>()
+    };
+    let referrers = listed.listing.referrers.iter().map(|referrer| texts(&referrer.descriptor) + DESCRIPTOR_BYTES);
+    let manifests = listed.listing.manifests.iter().map(|content| content.bytes().len() + DESCRIPTOR_BYTES);
+    let bytes = question.repository.path().len() + referrers.sum::<usize>() + manifests.sum::<usize>() + LISTING_BYTES;
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 fn fresh(listings: &Cache<Question, Listed>, question: &Question) -> Option<Arc<Listing>> {
