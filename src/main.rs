@@ -13,6 +13,10 @@ use countersign::{
     verifier::exec::launch,
 };
 
+/// Verifications ask for small pieces on one thread and give them back on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // The first half of a plugin's process: nothing may run beside it.
     let arguments: Vec<_> = env::args_os().collect();

@@ -35,12 +35,30 @@ impl Host {
         if !plain || name.len() > 253 {
             return Err(refused());
         }
+        // Nothing of such a name would be read otherwise by a URL: no number for an address, no Punycode.
+        if name.bytes().all(|b| !b.is_ascii_uppercase()) && is_plain_name(name) {
+            return Ok(Self::Name(name.into()));
+        }
+        // Four decimal numbers without leading zeros are one address to everybody.
+        if let Ok(v4) = name.parse() {
+            return Ok(Self::Address(IpAddr::V4(v4)));
+        }
         match url::Host::parse(name).map_err(|_| refused())? {
             url::Host::Domain(domain) => Ok(Self::Name(domain.into())),
             url::Host::Ipv4(v4) => Ok(Self::Address(IpAddr::V4(v4))),
             url::Host::Ipv6(v6) => Ok(Self::Address(IpAddr::V6(v6))),
         }
     }
+}
+
+/// Whether a name of letters, digits and hyphens can be nothing but a name. Rule: WHATWG URL, "host parsing": where the last
+/// label is a number it is an address; `xn--` must be Punycode, which is looked at closer.
+fn is_plain_name(name: &str) -> bool {
+    let is_letter = |b: &u8| b.is_ascii_lowercase();
+    let last = name.rsplit('.').next().unwrap_or_default();
+    // `0x…` and digits alone begin with a digit.
+    last.as_bytes().first().is_some_and(is_letter)
+        && name.split('.').all(|label| label.as_bytes().get(2..4) != Some(b"--"))
 }
 
 impl fmt::Display for Host {
@@ -107,5 +125,43 @@ fn parse_port(text: &str) -> Result<u16, ReferenceError> {
     match text.parse() {
         Ok(port) if digits && port != 0 => Ok(port),
         _ => Err(ReferenceError::Port),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_what_a_url_reads_as_the_same_name_is_plain() {
+        for name in ["ghcr.io", "a", "registry-1.docker.io", "0x7f.io", "1.2.3.a4", "a--b.io", "svc.cluster.local"] {
+            assert!(is_plain_name(name), "{name}");
+        }
+        for name in ["127.1", "0x7f.1", "1", "0x7f", "xn--nxasmq6b.io", "a.xn--p1ai", "a.0x1", "ab--c.io", ""] {
+            assert!(!is_plain_name(name), "{name}");
+        }
+    }
+
+    proptest! {
+        // REF-13
+        #[test]
+        fn four_numbers_are_read_as_a_url_reads_them(name in "0?[0-9]{1,3}(\\.0?[0-9]{1,3}){0,4}") {
+            let found = Host::parse(&name).ok();
+            let expected = match url::Host::parse(&name) {
+                Ok(url::Host::Ipv4(v4)) => Some(Host::Address(IpAddr::V4(v4))),
+                _ => None,
+            };
+            prop_assert_eq!(found, expected);
+        }
+
+        // REF-13, REF-18: the short way says what the URL standard says.
+        #[test]
+        fn a_plain_name_is_read_as_a_url_reads_it(name in "[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?){0,3}") {
+            if is_plain_name(&name) {
+                prop_assert_eq!(url::Host::parse(&name), Ok(url::Host::Domain(name.clone())));
+            }
+        }
     }
 }
