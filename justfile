@@ -20,7 +20,7 @@ fuzz target="all" seconds="60":
 
 # Load, faults and hostile input by hand, against the release build: see integration-tests/README.md. `just load L1 L2`, `just load --list`.
 load *ARGUMENTS:
-    cargo build --release --workspace --bins --locked
+    cargo build --release --workspace --bin countersign --bin load --locked
     "${CARGO_TARGET_DIR:-target}/release/load" {{ARGUMENTS}}
 
 # What .ci/run does of it. The tests' features are those that everything was compiled with.
