@@ -24,6 +24,7 @@ mod manifest;
 mod metrics;
 mod origin;
 mod outbound;
+mod pace;
 mod pattern;
 mod place;
 mod referrers;

@@ -1,4 +1,4 @@
-//! One gate a host: places in flight, a pause while it throttles us, and a breaker while it fails.
+//! One gate a host: places in flight, a pause and then a pace while it throttles us, and a breaker while it fails.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{sync::Semaphore, time::Instant};
 
-use super::metrics::Breaker;
+use super::{metrics::Breaker, pace::Pace};
 
 /// Failures in a row that open the breaker.
 const FAILURES: u32 = 5;
@@ -25,6 +25,10 @@ pub(super) enum Admission {
     Open,
     /// The host throttles; nothing is sent before this moment.
     Throttled(Instant),
+    /// The host throttled lately: a turn at this moment is the call's own.
+    Turn(Instant),
+    /// It did, and no turn is left before the call's deadline.
+    Late,
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +36,7 @@ struct State {
     failures: u32,
     probe_at: Option<Instant>,
     throttled_until: Option<Instant>,
+    pace: Option<Pace>,
 }
 
 /// The state of one host.
@@ -61,7 +66,8 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn admit(&self, now: Instant) -> Admission {
+    /// `has_turn`: the call has waited for its turn.
+    pub(super) fn admit(&self, now: Instant, deadline: Instant, has_turn: bool) -> Admission {
         let mut state = self.state();
         match state.throttled_until {
             Some(until) if now < until => return Admission::Throttled(until),
@@ -73,8 +79,21 @@ impl Gate {
                 state.probe_at = Some(now + PROBE_EVERY);
                 Admission::Go
             }
-            None => Admission::Go,
+            None => match &mut state.pace {
+                Some(pace) if !has_turn => match pace.turn(now, deadline) {
+                    Some(turn) if turn <= now => Admission::Go,
+                    Some(turn) => Admission::Turn(turn),
+                    None => Admission::Late,
+                },
+                Some(_) | None => Admission::Go,
+            },
         }
+    }
+
+    /// The host answered something else than 429.
+    pub(super) fn kept_pace(&self, now: Instant) {
+        let mut state = self.state();
+        state.pace = state.pace.and_then(|pace| pace.answered(now));
     }
 
     /// The host answered, whatever it said.
@@ -104,6 +123,10 @@ impl Gate {
     pub(super) fn throttle(&self, now: Instant, pause: Duration) {
         let until = now + pause.min(LONGEST_PAUSE);
         let mut state = self.state();
+        // Those that were sent together are refused together: one step for all of them.
+        if state.throttled_until.is_none_or(|until| until <= now) {
+            state.pace = Some(Pace::after(state.pace, now, until));
+        }
         state.throttled_until = state.throttled_until.max(Some(until));
     }
 }
@@ -151,19 +174,23 @@ mod tests {
     use super::{super::metrics::Metrics, *};
     use crate::telemetry::{DecisionLog, Telemetry};
 
+    fn admit(gate: &Gate, now: Instant) -> Admission {
+        gate.admit(now, now + Duration::from_mins(1), false)
+    }
+
     #[test]
     fn the_breaker_opens_at_its_count_and_lets_one_probe_a_second_through() {
         let (gate, start) = (Gate::new(1, Breaker::default()), Instant::now());
         for _ in 1..FAILURES {
             assert!(!gate.failed(start));
         }
-        assert_eq!(gate.admit(start), Admission::Go);
+        assert_eq!(admit(&gate, start), Admission::Go);
         assert!(gate.failed(start));
-        assert_eq!(gate.admit(start), Admission::Open);
+        assert_eq!(admit(&gate, start), Admission::Open);
         let later = start + PROBE_EVERY;
-        assert_eq!([gate.admit(later), gate.admit(later)], [Admission::Go, Admission::Open]);
+        assert_eq!([admit(&gate, later), admit(&gate, later)], [Admission::Go, Admission::Open]);
         gate.succeeded();
-        assert_eq!([gate.admit(later), gate.admit(later)], [Admission::Go; 2]);
+        assert_eq!([admit(&gate, later), admit(&gate, later)], [Admission::Go; 2]);
     }
 
     #[test]
@@ -173,7 +200,7 @@ mod tests {
             gate.failed(start);
             gate.succeeded();
         }
-        assert_eq!(gate.admit(start), Admission::Go);
+        assert_eq!(admit(&gate, start), Admission::Go);
     }
 
     // REG-50: the longest `Retry-After` closes a host for seconds, not for good.
@@ -182,8 +209,25 @@ mod tests {
         let (gate, start) = (Gate::new(1, Breaker::default()), Instant::now());
         gate.throttle(start, Duration::from_secs(1_000_000_000));
         gate.throttle(start, Duration::from_secs(1));
-        assert_eq!(gate.admit(start), Admission::Throttled(start + LONGEST_PAUSE));
-        assert_eq!(gate.admit(start + LONGEST_PAUSE), Admission::Go);
+        assert_eq!(admit(&gate, start), Admission::Throttled(start + LONGEST_PAUSE));
+        assert_eq!(admit(&gate, start + LONGEST_PAUSE), Admission::Go);
+    }
+
+    // REG-50
+    #[test]
+    fn after_a_pause_calls_come_one_after_the_other() {
+        let (gate, start) = (Gate::new(9, Breaker::default()), Instant::now());
+        let pause = Duration::from_secs(1);
+        for _ in 0..5 {
+            gate.throttle(start, pause);
+        }
+        let after = start + pause;
+        let turn = after + Duration::from_millis(100);
+        assert_eq!([admit(&gate, after), admit(&gate, after)], [Admission::Go, Admission::Turn(turn)]);
+        assert_eq!(gate.admit(after, turn, false), Admission::Late);
+        assert_eq!(gate.admit(turn, turn, true), Admission::Go, "its turn has come");
+        gate.throttle(turn, pause);
+        assert_eq!(gate.admit(turn, turn + pause, true), Admission::Throttled(turn + pause), "or not");
     }
 
     #[test]
@@ -220,10 +264,10 @@ mod tests {
         for _ in 0..FAILURES {
             drop(Watch::new(&gate, Duration::from_hours(1)));
         }
-        assert_eq!(gate.admit(Instant::now()), Admission::Go);
+        assert_eq!(admit(&gate, Instant::now()), Admission::Go);
         for _ in 0..FAILURES {
             drop(Watch::new(&gate, Duration::ZERO));
         }
-        assert_eq!(gate.admit(Instant::now()), Admission::Open);
+        assert_eq!(admit(&gate, Instant::now()), Admission::Open);
     }
 }

@@ -148,7 +148,8 @@ impl Outbound {
         let Ok(_place) = Arc::clone(&gate.places).acquire_owned().await else {
             return Err(OutboundError::Unavailable("we are ending".to_owned()));
         };
-        if gate.admit(Instant::now()) != Admission::Go {
+        // Nobody throttles here, so nobody has a pace.
+        if gate.admit(Instant::now(), request.deadline, false) != Admission::Go {
             let why = "it failed several times in a row; it is tried once a second";
             return Err(OutboundError::Unavailable(why.to_owned()));
         }

@@ -97,8 +97,11 @@ impl Transport {
             let held = (admitted?, self.metrics.in_flight(&ask.rule.label));
             let outcome = self.attempt(ask, &target, &gate).await;
             drop(held);
-            let Some(wait) = pause(&outcome, tries) else { return outcome };
             let now = Instant::now();
+            if outcome.as_ref().is_ok_and(|reply| reply.status != StatusCode::TOO_MANY_REQUESTS) {
+                gate.kept_pace(now);
+            }
+            let Some(wait) = pause(&outcome, tries) else { return outcome };
             if let Ok(reply) = &outcome
                 && reply.status == StatusCode::TOO_MANY_REQUESTS
             {
@@ -206,8 +209,9 @@ async fn admit(gate: &Gate, ask: &Ask<'_>, again: bool) -> Result<OwnedSemaphore
     let Ok(Ok(held)) = timeout_at(ask.deadline, Arc::clone(&gate.places).acquire_owned()).await else {
         return Err(StoreError::Overloaded { registry: ask.registry_text() });
     };
+    let mut has_turn = false;
     loop {
-        match gate.admit(Instant::now()) {
+        match gate.admit(Instant::now(), ask.deadline, has_turn) {
             Admission::Go => return Ok(held),
             Admission::Open if again => return Ok(held),
             Admission::Open => {
@@ -215,8 +219,15 @@ async fn admit(gate: &Gate, ask: &Ask<'_>, again: bool) -> Result<OwnedSemaphore
                 let registry = ask.registry_text();
                 return Err(StoreError::Unavailable { registry, what: ask.what.to_owned(), detail });
             }
-            Admission::Throttled(until) if until < ask.deadline => sleep_until(until).await,
-            Admission::Throttled(_) => {
+            Admission::Throttled(until) if until < ask.deadline => {
+                sleep_until(until).await;
+                has_turn = false;
+            }
+            Admission::Turn(turn) => {
+                sleep_until(turn).await;
+                has_turn = true;
+            }
+            Admission::Throttled(_) | Admission::Late => {
                 let detail = "it asked to wait longer than the deadline".to_owned();
                 return Err(StoreError::RateLimited { registry: ask.registry_text(), detail });
             }
