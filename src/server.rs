@@ -220,6 +220,8 @@ fn listen_main(
     .workers(std::thread::available_parallelism().map_or(1, usize::from))
     .backlog(BACKLOG)
     .max_connections(limits.connections)
+    // Handshakes under way, a worker: 256 clients that say nothing would keep everybody else out until they are told to go.
+    .max_connection_rate(limits.connections)
     .keep_alive(limits.idle_timeout)
     .client_request_timeout(limits.head_timeout)
     // REQ-34: who closed the connection does not wait for an answer.

@@ -45,7 +45,8 @@ pub(super) async fn slow(options: &Options) -> io::Result<Outcome> {
     let mut trial = Trial::open(options, "S1", &setup).await?;
     let images = trial.lab.stock("hot", Format::Notation, 20, 1).await;
     trial.warm(&images, 8).await;
-    let count = options.size(500, 5000);
+    // In the smoke set more that say nothing than two workers would shake hands with by default.
+    let count = options.size(1400, 5000);
     let mut slow = Vec::new();
     for number in 0..count {
         slow.push(connect(&trial.lab.target(), number).await?);
