@@ -18,6 +18,18 @@ fuzz target="all" seconds="60":
         -max_total_time={{ seconds }} -timeout=1 -malloc_limit_mb=64 -rss_limit_mb=2048 -max_len=131072 -print_final_stats=1
     done
 
+# Changes the code in small ways and looks for a test that notices: just mutants src/policy. Needs cargo-mutants.
+mutants path="src/policy src/oci src/verifier":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    files=()
+    for path in {{ path }}; do files+=(--file "$path.rs" --file "$path/**"); done
+    cargo mutants --package countersign "${files[@]}" --no-shuffle --timeout 300 -- --lib
+
+# What the hot and the cold path cost, in one process.
+bench:
+    cargo bench --workspace --locked
+
 # Load, faults and hostile input by hand, against the release build: see integration-tests/README.md. `just load L1 L2`, `just load --list`.
 load *ARGUMENTS:
     cargo build --release --workspace --bin countersign --bin load --locked

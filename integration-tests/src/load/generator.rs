@@ -145,6 +145,8 @@ async fn work(shared: Arc<Shared>, number: u64) -> Tally {
         let _ = timeout(load.deadline, worker.client.open()).await;
     }
     shared.connected.wait().await;
+    // The first who gets here; whoever asks later is told the same.
+    let _ = shared.start();
     while let Some(planned) = shared.next().await {
         let picked = shared.pick(&mut worker.random);
         if picked.is_empty() {

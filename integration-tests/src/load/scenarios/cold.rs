@@ -34,8 +34,8 @@ pub(super) async fn notation(options: &Options) -> io::Result<Outcome> {
 /// L3c
 pub(super) async fn cosign(options: &Options) -> io::Result<Outcome> {
     let mut trial = Trial::open(options, "L3c", &Setup::default()).await?;
-    // The image, the tag's manifest, and a payload for each signature.
-    cold(&mut trial, "L3c .sig", Format::Sig, options.size(200, 5000), 7.0, Some(400.0)).await?;
+    // The image, the listing, where signatures of OCI 1.1 would be, the tag's manifest, and a payload for each signature.
+    cold(&mut trial, "L3c .sig", Format::Sig, options.size(200, 5000), 8.0, Some(400.0)).await?;
     cold(&mut trial, "L3c bundles", Format::Bundle, options.size(100, 2000), 12.0, None).await?;
     Ok(trial.close().await)
 }
