@@ -114,10 +114,10 @@ async fn a_host_that_fails_each_thing_once_is_got_through() {
 // REG-53: who says nothing loses its place before the deadline, and is asked again.
 #[tokio::test]
 async fn an_answer_that_does_not_begin_is_not_waited_for() {
-    let setup = Setup::with(Limits { answer_timeout_ms: 50, ..Limits::default() }).await;
+    let setup = Setup::with(Limits { answer_timeout_ms: 200, ..Limits::default() }).await;
     setup.fake.script("/v2/", [Reply::Silent, Reply::Faithful]);
     check("REG-53 once", &setup.resolve(soon()).await, Ok(()));
-    let setup = Setup::with(Limits { answer_timeout_ms: 50, ..Limits::default() }).await;
+    let setup = Setup::with(Limits { answer_timeout_ms: 200, ..Limits::default() }).await;
     setup.fake.script("/v2/", [Reply::Silent]);
     check("REG-53 always", &setup.resolve(soon()).await, UNAVAILABLE);
     check("REG-53 always", &setup.resolve(soon()).await, UNAVAILABLE);
