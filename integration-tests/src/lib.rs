@@ -8,6 +8,7 @@
     reason = "a fake that cannot be set up fails its test loudly"
 )]
 
+mod asked;
 pub mod cluster;
 pub mod conformance;
 pub mod fuzz;

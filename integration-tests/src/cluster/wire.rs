@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use super::{Call, State, answer::Answer, lock, watch_stream::Frame};
+use crate::asked::Asked;
 
 /// Largest head and body that the fake reads; an API server takes 3 MiB.
 const MAX_BYTES: usize = 4 << 20;
@@ -50,34 +51,11 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, sta
 }
 
 async fn read<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>) -> io::Result<Option<Call>> {
-    let head_end = loop {
-        if let Some(at) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-            break at;
-        }
-        if buffer.len() > MAX_BYTES || stream.read_buf(buffer).await? == 0 {
-            return Ok(None);
-        }
-    };
-    let body_start = head_end.saturating_add(4);
-    let head = String::from_utf8_lossy(buffer.get(..head_end).unwrap_or_default()).into_owned();
-    let mut lines = head.split("\r\n");
-    let mut words = lines.next().unwrap_or_default().split(' ');
-    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let headers: BTreeMap<String, String> = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
-        .collect();
-    let length: usize = headers.get("content-length").and_then(|text| text.parse().ok()).unwrap_or_default();
+    let Some(asked) = Asked::read(stream, buffer, MAX_BYTES).await? else { return Ok(None) };
+    let headers: BTreeMap<String, String> =
+        asked.headers.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect();
     assert!(!headers.contains_key("transfer-encoding"), "clients announce how long their bodies are");
-    let end = body_start.saturating_add(length.min(MAX_BYTES));
-    while buffer.len() < end {
-        if stream.read_buf(buffer).await? == 0 {
-            return Ok(None);
-        }
-    }
-    let call = Call::parse(method, target, &headers, buffer.get(body_start..end).unwrap_or_default());
-    buffer.drain(..end);
-    Ok(Some(call))
+    Ok(Some(Call::parse(&asked.method, &asked.target, &headers, &asked.body)))
 }
 
 fn head(state: &State, status: u16, content_type: &str, last: &str) -> String {

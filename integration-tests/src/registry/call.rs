@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::asked::decode;
+
 /// One call that a fake registry received.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Call {
@@ -59,20 +61,4 @@ fn member(encoded: &str, name: &str) -> Option<String> {
         let (key, value) = pair.split_once('=')?;
         (key == name).then(|| decode(value))
     })
-}
-
-fn decode(text: &str) -> String {
-    let mut bytes = text.bytes();
-    let mut out = Vec::new();
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let hex: Vec<u8> = bytes.by_ref().take(2).collect();
-                std::str::from_utf8(&hex).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok()).unwrap_or(b'?')
-            }
-            other => other,
-        });
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }

@@ -4,11 +4,12 @@ use std::{future::pending, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     time::sleep,
 };
 
 use super::{Body, Call, Reply, Response, State};
+use crate::asked::Asked;
 
 /// Largest head that the fake reads.
 const MAX_HEAD_BYTES: usize = 256 << 10;
@@ -57,31 +58,10 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, sta
 }
 
 async fn read<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>) -> io::Result<Option<Call>> {
-    let head_end = loop {
-        if let Some(at) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-            break at;
-        }
-        if buffer.len() > MAX_HEAD_BYTES || stream.read_buf(buffer).await? == 0 {
-            return Ok(None);
-        }
+    let Some(Asked { method, target, headers, body }) = Asked::read(stream, buffer, MAX_HEAD_BYTES).await? else {
+        return Ok(None);
     };
-    let body_start = head_end.saturating_add(4);
-    let head = String::from_utf8_lossy(buffer.get(..head_end).unwrap_or_default()).into_owned();
-    let mut lines = head.split("\r\n");
-    let mut words = lines.next().unwrap_or_default().split(' ');
-    let (method, target) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
-    let header = |line: &str| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
-    let mut call = Call { method, target, headers: lines.filter_map(header).collect(), body: String::new() };
-    let length: usize = call.header("Content-Length").and_then(|text| text.parse().ok()).unwrap_or_default();
-    let end = body_start.saturating_add(length.min(MAX_HEAD_BYTES));
-    while buffer.len() < end {
-        if stream.read_buf(buffer).await? == 0 {
-            return Ok(None);
-        }
-    }
-    call.body = String::from_utf8_lossy(buffer.get(body_start..end).unwrap_or_default()).into_owned();
-    buffer.drain(..end);
-    Ok(Some(call))
+    Ok(Some(Call { method, target, headers, body: String::from_utf8_lossy(&body).into_owned() }))
 }
 
 #[derive(PartialEq, Eq)]
