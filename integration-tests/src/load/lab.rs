@@ -310,8 +310,8 @@ impl Lab {
             more("connections to registries", held.outbound(&ports), POOLED * hosts);
             // Workers that had nothing to do yet have what they poll with to come.
             more("file descriptors", held.files, self.idle.files + 16);
-            // Threads for blocking work go after ten seconds without any, of which what looks at files leaves some.
-            more("threads", held.threads, self.idle.threads + 16);
+            // The runtime's threads for blocking work go after ten seconds without any.
+            more("threads", held.threads, self.idle.threads + 8);
             for gauge in [
                 "countersign_requests_in_flight",
                 "countersign_registry_requests_in_flight",
