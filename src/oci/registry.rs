@@ -36,7 +36,7 @@ impl Host {
             return Err(refused());
         }
         // Nothing of such a name would be read otherwise by a URL: no number for an address, no Punycode.
-        if name.bytes().all(|b| !b.is_ascii_uppercase()) && is_plain_name(name) {
+        if is_plain_name(name) {
             return Ok(Self::Name(name.into()));
         }
         // Four decimal numbers without leading zeros are one address to everybody.
@@ -51,13 +51,13 @@ impl Host {
     }
 }
 
-/// Whether a name of letters, digits and hyphens can be nothing but a name. Rule: WHATWG URL, "host parsing": where the last
-/// label is a number it is an address; `xn--` must be Punycode, which is looked at closer.
+/// Whether a text of letters, digits, hyphens and dots can be nothing but the name that it is, in lower case. Rule: WHATWG URL,
+/// "host parsing": where the last label is a number it is an address; `xn--` must be Punycode, which is looked at closer.
 fn is_plain_name(name: &str) -> bool {
-    let is_letter = |b: &u8| b.is_ascii_lowercase();
     let last = name.rsplit('.').next().unwrap_or_default();
     // `0x…` and digits alone begin with a digit.
-    last.as_bytes().first().is_some_and(is_letter)
+    last.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
+        && !name.bytes().any(|b| b.is_ascii_uppercase())
         && name.split('.').all(|label| label.as_bytes().get(2..4) != Some(b"--"))
 }
 
@@ -139,7 +139,9 @@ mod tests {
         for name in ["ghcr.io", "a", "registry-1.docker.io", "0x7f.io", "1.2.3.a4", "a--b.io", "svc.cluster.local"] {
             assert!(is_plain_name(name), "{name}");
         }
-        for name in ["127.1", "0x7f.1", "1", "0x7f", "xn--nxasmq6b.io", "a.xn--p1ai", "a.0x1", "ab--c.io", ""] {
+        for name in
+            ["127.1", "0x7f.1", "1", "0x7f", "xn--nxasmq6b.io", "a.xn--p1ai", "a.0x1", "ab--c.io", "", "Ghcr.io"]
+        {
             assert!(!is_plain_name(name), "{name}");
         }
     }
@@ -158,7 +160,7 @@ mod tests {
 
         // REF-13, REF-18: the short way says what the URL standard says.
         #[test]
-        fn a_plain_name_is_read_as_a_url_reads_it(name in "[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?){0,3}") {
+        fn a_plain_name_is_read_as_a_url_reads_it(name in "[a-zA-Z0-9]([a-z0-9-]{0,8}[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?){0,3}") {
             if is_plain_name(&name) {
                 prop_assert_eq!(url::Host::parse(&name), Ok(url::Host::Domain(name.clone())));
             }

@@ -227,12 +227,16 @@ async fn admit(gate: &Gate, ask: &Ask<'_>, again: bool) -> Result<OwnedSemaphore
                 sleep_until(turn).await;
                 has_turn = true;
             }
-            Admission::Throttled(_) | Admission::Late => {
-                let detail = "it asked to wait longer than the deadline".to_owned();
-                return Err(StoreError::RateLimited { registry: ask.registry_text(), detail });
+            Admission::Throttled(_) => return Err(too_late(ask, "it asked to wait longer than the deadline")),
+            Admission::Late => {
+                return Err(too_late(ask, "it throttles, and calls that came before fill the time until the deadline"));
             }
         }
     }
+}
+
+fn too_late(ask: &Ask<'_>, detail: &str) -> StoreError {
+    StoreError::RateLimited { registry: ask.registry_text(), detail: detail.to_owned() }
 }
 
 /// How long to wait before the same is asked again; `None` where that would not help.
